@@ -1,0 +1,93 @@
+import SluiceModel
+import SluiceRollout
+
+/// Carries out one attempt through the ports, with what the record held when it was dispatched.
+struct AttemptPerformer: Sendable {
+  let ports: FleetRunner.Ports
+  let fleet: Fleet
+  let record: ServiceRecord
+  let fence: Fence
+  /// Hosts that keep a copy of the record.
+  let places: [Host]
+
+  func perform(_ attempt: Attempt) async -> AttemptResult {
+    switch attempt.action {
+    case .observe(let host): return await order(.observe, attempt, host)
+    case .stage(let host, let number):
+      guard let release = record.release(number) else { return missing("release \(number)") }
+      return await order(.stage(release), attempt, host)
+    case .start(let host, let number):
+      guard let instance = record.instance(number), let release = record.release(instance.release) else {
+        return missing("instance \(number)")
+      }
+      return await order(.start(instance, release), attempt, host)
+    case .checkReady(let host, let number):
+      guard let instance = record.instance(number), let release = record.release(instance.release) else {
+        return missing("instance \(number)")
+      }
+      return await order(.checkReady(instance, release), attempt, host)
+    case .stop(let host, let number):
+      guard let instance = record.instance(number) else { return missing("instance \(number)") }
+      return await order(.stop(instance, record.release(instance.release)), attempt, host)
+    case .setTable(let id, let revision):
+      guard let content = record.table.content else { return missing("table \(revision)") }
+      return await ports.gateways.setTable(content, revision: revision, service: record.service, fence: fence, gateway: id)
+    case .removeTable(let id): return await ports.gateways.removeTable(service: record.service, fence: fence, gateway: id)
+    case .hook(let point, let wave):
+      guard let command = record.policy.hooks[point] else { return .succeeded(.nothing) }
+      return await ports.hooks.run(HookCall(point, wave: wave), command: command, record: record, attempt: attempt.id)
+    case .replicate:
+      return await replicate()
+        ? .succeeded(.nothing) : .failed(Failure(.host, "no gateway and no host took a copy of the record", remedy: "sluice hosts check"))
+    }
+  }
+
+  private func missing(_ what: String) -> AttemptResult {
+    .failed(Failure(.start, "\(what) is not in the record of \(record.service)", remedy: "sluice status \(record.service)"))
+  }
+
+  private func order(_ kind: HostOrder.Kind, _ attempt: Attempt, _ name: HostName) async -> AttemptResult {
+    guard let host = fleet.host(name) else { return .unreachable("host \(name) is in no manifest") }
+    let order = HostOrder(service: record.service, fence: fence, attempt: attempt.id, policy: record.policy, kind: kind)
+    return await ports.hosts.perform(order, on: host)
+  }
+
+  /// True when at least one place has the copy, or there is none to ask.
+  func replicate() async -> Bool {
+    let gateways = record.gateways.filter { !$0.excluded && !isUnreachable($0.reach) }.map(\.id)
+    if gateways.isEmpty && places.isEmpty { return true }
+    guard let bytes = try? ports.store.encode(record) else { return false }
+    let copy = RecordCopy(revision: record.revision, bytes: bytes)
+    let ports = ports
+    let service = record.service
+    let fence = fence
+    return await withTaskGroup(of: Bool.self) { group in
+      for id in gateways { group.addTask { await ports.gateways.replicate(copy, service: service, fence: fence, to: id) } }
+      for host in places { group.addTask { await ports.hosts.replicate(copy, service: service, fence: fence, to: host) } }
+      return await group.reduce(false) { $0 || $1 }
+    }
+  }
+
+  private func isUnreachable(_ reach: Reach) -> Bool {
+    if case .unreachable = reach { return true }
+    return false
+  }
+
+  /// The end of a run: the newest copy, then the fence.
+  func leave() async {
+    _ = await replicate()
+    var keep: [Digest] = []
+    for number in [record.stable?.release, record.previous].compactMap({ $0 }) {
+      if let release = record.release(number) { keep.append(release.digest) }
+    }
+    for release in record.releases.reversed() where !keep.contains(release.digest) { keep.append(release.digest) }
+    let ports = ports
+    let service = record.service
+    let fence = fence
+    let hosts = fleet.hosts.filter { record.host($0.name)?.reach.isReachable ?? false }
+    let kept = keep
+    await withTaskGroup(of: Void.self) { group in
+      for host in hosts { group.addTask { await ports.hosts.release(service, fence: fence, keep: kept, on: host) } }
+    }
+  }
+}

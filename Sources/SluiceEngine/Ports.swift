@@ -1,0 +1,176 @@
+package import SluiceModel
+package import SluiceRollout
+
+/// What the engine asks of hosts. Every call carries the fence; a host with a newer one does nothing and says so.
+package protocol HostPort: Sendable {
+  /// One round trip: raises the fence, reads the facts, and brings the record's copy where the host has one.
+  func claim(_ claim: FenceClaim, on host: Host, ports: PortRange) async -> ClaimAnswer<HostFact>
+  /// Carries out one attempt's action.
+  func perform(_ order: HostOrder, on host: Host) async -> AttemptResult
+  /// Leaves the record's copy. True when it is durable there.
+  func replicate(_ copy: RecordCopy, service: ServiceName, fence: Fence, to host: Host) async -> Bool
+  /// A clean end: anyone may take the fence now. Also removes what no release in `keep` needs.
+  func release(_ service: ServiceName, fence: Fence, keep: [Digest], on host: Host) async
+}
+
+/// What the engine asks of gateways.
+package protocol GatewayPort: Sendable {
+  func claim(_ claim: FenceClaim, gateway: GatewayID) async -> ClaimAnswer<GatewayFact>
+  /// The whole table; answered when it is live on every loop and durable.
+  func setTable(_ content: TableContent, revision: Revision, service: ServiceName, fence: Fence, gateway: GatewayID) async -> AttemptResult
+  func removeTable(service: ServiceName, fence: Fence, gateway: GatewayID) async -> AttemptResult
+  func replicate(_ copy: RecordCopy, service: ServiceName, fence: Fence, to gateway: GatewayID) async -> Bool
+  /// Facts as they change, until the task is cancelled; it reconnects by itself.
+  func watch(_ service: ServiceName, gateway: GatewayID) -> AsyncStream<GatewayNews>
+}
+
+/// One thing heard from a gateway's stream.
+package enum GatewayNews: Hashable, Sendable {
+  case fact(GatewayFact)
+  case unreachable(String)
+}
+
+/// What the engine asks of this machine.
+package protocol HookPort: Sendable {
+  func run(_ call: HookCall, command: String, record: ServiceRecord, attempt: Int) async -> AttemptResult
+}
+
+/// Durable state. A commit is whole or not at all, and durable when it returns.
+package protocol StorePort: Sendable {
+  func load(_ fleet: FleetName) throws -> StoredFleet
+  /// Writes the records, then appends the events.
+  func commit(_ records: [ServiceRecord], events: [StoredEvent], fleet: FleetName) throws
+  func setCordons(_ cordons: [HostName], fleet: FleetName) throws
+  /// A command that another process left for the running one; each is handed out once.
+  func takeCommands(_ fleet: FleetName) throws -> [StoredCommand]
+  /// Turns a record into bytes and back, for the copies on hosts and gateways.
+  func encode(_ record: ServiceRecord) throws -> [UInt8]
+  func decode(_ bytes: [UInt8]) throws -> ServiceRecord
+}
+
+/// Time from outside: nothing in the engine reads a clock.
+package protocol Timekeeper: Sendable {
+  /// Monotonic, from any origin.
+  func monotonic() -> Milliseconds
+  func wall() -> WallTime
+  func sleep(for time: Milliseconds) async throws
+}
+
+/// What the store knows of a fleet.
+package struct StoredFleet: Hashable, Sendable {
+  package var records: [ServiceRecord]
+  package var cordons: [HostName]
+
+  package init(records: [ServiceRecord] = [], cordons: [HostName] = []) {
+    self.records = records
+    self.cordons = cordons
+  }
+}
+
+/// A command in the inbox.
+package struct StoredCommand: Hashable, Codable, Sendable {
+  package var service: ServiceName
+  package var command: Command
+
+  package init(service: ServiceName, command: Command) {
+    self.service = service
+    self.command = command
+  }
+}
+
+/// One event with its service and time.
+package struct StoredEvent: Hashable, Codable, Sendable {
+  package var service: ServiceName
+  package var at: WallTime
+  package var rollout: Int?
+  package var event: RecordEvent
+
+  package init(service: ServiceName, at: WallTime, rollout: Int?, event: RecordEvent) {
+    self.service = service
+    self.at = at
+    self.rollout = rollout
+    self.event = event
+  }
+}
+
+/// Asks to act on a service from now on.
+package struct FenceClaim: Hashable, Codable, Sendable {
+  package var service: ServiceName
+  package var fence: Fence
+  /// Identifies the controller's machine: its own dead fences may be taken at once.
+  package var machine: String
+  package var since: WallTime
+  /// Take it from a holder that is believed dead.
+  package var takeOver: Bool
+
+  package init(service: ServiceName, fence: Fence, machine: String, since: WallTime, takeOver: Bool) {
+    self.service = service
+    self.fence = fence
+    self.machine = machine
+    self.since = since
+    self.takeOver = takeOver
+  }
+}
+
+/// Who holds a fence, as the host or gateway says.
+package struct FenceHolder: Hashable, Codable, Sendable {
+  package var fence: Fence
+  package var machine: String
+  package var since: WallTime
+  /// It ended cleanly: anyone may take it with a higher epoch.
+  package var released: Bool
+
+  package init(fence: Fence, machine: String, since: WallTime, released: Bool) {
+    self.fence = fence
+    self.machine = machine
+    self.since = since
+    self.released = released
+  }
+}
+
+/// What a host or gateway answers to a claim.
+package enum ClaimAnswer<Seen: Hashable & Sendable>: Hashable, Sendable {
+  case granted(Seen, RecordCopy?)
+  case refused(FenceHolder)
+  case unreachable(String)
+  /// It was reached and something is wrong with it: a missing right or tool.
+  case failed(Failure)
+}
+
+/// A copy of a service record, as it lies on hosts and gateways.
+package struct RecordCopy: Hashable, Sendable {
+  package var revision: Revision
+  package var bytes: [UInt8]
+
+  package init(revision: Revision, bytes: [UInt8]) {
+    self.revision = revision
+    self.bytes = bytes
+  }
+}
+
+/// An action on a host, with all that it needs.
+package struct HostOrder: Hashable, Sendable {
+  package enum Kind: Hashable, Sendable {
+    case observe
+    case stage(Release)
+    case start(Instance, Release)
+    case checkReady(Instance, Release)
+    /// nil: its release is in no record (an orphan).
+    case stop(Instance, Release?)
+  }
+
+  package var service: ServiceName
+  package var fence: Fence
+  /// Unique within the service.
+  package var attempt: Int
+  package var policy: ServicePolicy
+  package var kind: Kind
+
+  package init(service: ServiceName, fence: Fence, attempt: Int, policy: ServicePolicy, kind: Kind) {
+    self.service = service
+    self.fence = fence
+    self.attempt = attempt
+    self.policy = policy
+    self.kind = kind
+  }
+}

@@ -1,0 +1,175 @@
+package import SluiceModel
+package import SluiceRollout
+
+/// Drives the engine against a model world in which every action works at once: what `sluice plan` shows is what `apply` will decide.
+package struct Rehearsal: Sendable {
+  /// One wave as it will be.
+  package struct WavePlan: Hashable, Codable, Sendable {
+    package var number: Int
+    /// In the words of the history: `3 (a1) → 9 (a2)`.
+    package var text: String
+    package var replacements: [Replacement]
+    /// Instances that come, with host and port.
+    package var added: [Instance]
+    /// The fewest that serve at any moment of the wave.
+    package var leastServing: Int
+    /// The most that exist at any moment of the wave.
+    package var mostExisting: Int
+    /// What would still serve at the worst moment if the worst single rack were lost then.
+    package var leastAfterRackLoss: Int
+    /// Where the wave's attempts begin in `Plan.actions`; they end where the next wave's begin.
+    package var firstAction: Int
+  }
+
+  package struct Plan: Hashable, Codable, Sendable {
+    package var service: ServiceName
+    package var waves: [WavePlan]
+    /// Every attempt, in order: what apply will send.
+    package var actions: [Action]
+    package var floor: Int
+    package var cap: Int
+    /// Hosts that get the release's files.
+    package var staged: [HostName]
+    /// Why it would stop, or would not begin.
+    package var obstacle: Failure?
+    package var end: RolloutEnd.Result?
+
+    /// The attempts before the first wave, or all of them where there is none.
+    package var actionsBefore: ArraySlice<Action> { actions[..<(waves.first?.firstAction ?? actions.count)] }
+
+    /// The attempts of one wave, by its place in `waves`.
+    package func actions(ofWaveAt index: Int) -> ArraySlice<Action> {
+      let end = index + 1 < waves.count ? waves[index + 1].firstAction : actions.count
+      return actions[waves[index].firstAction..<end]
+    }
+
+    /// Whether anything would change.
+    package var changes: Bool { !actions.isEmpty || end != nil || obstacle != nil }
+  }
+
+  private var engine: Engine
+  private let service: ServiceName
+  private var time = Milliseconds.zero
+  private var wakeAt: Milliseconds?
+  private var plan: Plan
+  private var rested = false
+  private var refusal: Refusal?
+  private var targets: [GatewayID: GatewayFact] = [:]
+
+  /// Plans `command` on `engine`, whose records are as they stand; hosts are taken to be reachable unless the record says otherwise.
+  package init(engine: Engine, service: ServiceName) {
+    self.engine = engine
+    self.service = service
+    plan = Plan(service: service, waves: [], actions: [], floor: 0, cap: 0, staged: [])
+  }
+
+  /// Throws what the brain would refuse.
+  package mutating func run(_ command: Command) throws(Refusal) -> Plan {
+    guard let before = engine.record(service) else { return plan }
+    let fence = Fence(owner: "plan", epoch: (before.fence?.epoch ?? 0) + 1)
+    var events: [Engine.Event] = [.acquired(service, fence)]
+    for host in before.hosts {
+      if case .unreachable(let why) = host.reach { events.append(.input(service, .hostUnreachable(host.name, why))) }
+    }
+    for id in engine.view(for: service).processes(of: before.policy.route) {
+      let state = before.gateway(id)
+      targets[id] = GatewayFact(gateway: id, revision: state?.revision, targets: state?.targets ?? [])
+      if let fact = targets[id] { events.append(.input(service, .gateway(fact))) }
+    }
+    events.append(.input(service, .command(command)))
+    step(events)
+    // Every event is an attempt's end or a wake-up; a rollout has a bounded number of both.
+    var steps = 0
+    while !rested, refusal == nil, steps < 2_000_000, advance() { steps += 1 }
+    if let refusal { throw refusal }
+    if let rollout = engine.record(service)?.rollout {
+      plan.obstacle = rollout.gate.map { Failure(.host, $0.description, remedy: $0.remedy(service: service)) } ?? rollout.stoppedBy
+    }
+    return plan
+  }
+
+  private var open: [Attempt] = []
+
+  /// Ends the oldest open attempt, or lets time pass to the next wake-up.
+  private mutating func advance() -> Bool {
+    if !open.isEmpty {
+      let attempt = open.removeFirst()
+      step([.input(service, .outcome(attempt: attempt.id, result(attempt)))])
+      return true
+    }
+    guard let wakeAt else { return false }
+    time = wakeAt
+    self.wakeAt = nil
+    step([.tick])
+    return true
+  }
+
+  private mutating func step(_ events: [Engine.Event]) {
+    for effect in engine.handle(events, now: time, wall: WallTime(milliseconds: 0)) {
+      switch effect {
+      case .commit(_, let notes): read(notes)
+      case .dispatch(_, let attempt):
+        open.append(attempt)
+        plan.actions.append(attempt.action)
+        if case .stage(let host, _) = attempt.action { plan.staged.append(host) }
+      case .cancel(_, let attempt): open.removeAll { $0.id == attempt }
+      case .wake(let wait): wakeAt = time + wait
+      case .refuse(_, _, let why): refusal = why
+      case .rest(_, let rest):
+        rested = true
+        if case .done(let end) = rest {
+          plan.end = end?.result
+          if let end, end.result != .succeeded { plan.obstacle = end.failures.last?.failure ?? Failure(.host, end.reason) }
+        }
+      }
+    }
+    measure()
+  }
+
+  private mutating func read(_ notes: [StoredEvent]) {
+    for note in notes where note.event.kind == "wave-begun" {
+      guard let record = engine.record(service), let wave = record.rollout?.wave else { continue }
+      let added = wave.replacements.compactMap { $0.new.flatMap { record.instance($0) } }
+      let bounds = Bounds(strategy: record.policy.strategy, replicas: record.rollout?.goal.replicas ?? 0)
+      plan.floor = bounds.floor
+      plan.cap = bounds.cap
+      plan.waves.append(
+        WavePlan(
+          number: wave.number, text: note.event.text, replacements: wave.replacements, added: added, leastServing: Int.max, mostExisting: 0,
+          leastAfterRackLoss: Int.max, firstAction: plan.actions.count))
+    }
+  }
+
+  /// Serving and existing instances at this moment, into the wave that runs.
+  private mutating func measure() {
+    guard let record = engine.record(service), record.rollout?.wave != nil, !plan.waves.isEmpty else { return }
+    let serving = record.instances.filter(\.isServing)
+    let worst = engine.fleet.racks.map { rack in serving.count { engine.fleet.host($0.host)?.rack != rack.name } }.min() ?? 0
+    let last = plan.waves.count - 1
+    plan.waves[last].leastServing = min(plan.waves[last].leastServing, serving.count)
+    plan.waves[last].mostExisting = max(plan.waves[last].mostExisting, record.instances.count(where: \.isExisting))
+    plan.waves[last].leastAfterRackLoss = min(plan.waves[last].leastAfterRackLoss, worst)
+  }
+
+  /// How the model world answers: everything works, and gateways find everything healthy.
+  private mutating func result(_ attempt: Attempt) -> AttemptResult {
+    switch attempt.action {
+    case .setTable(let id, let revision):
+      let content = engine.record(service)?.table.content
+      let fact = GatewayFact(
+        gateway: id, revision: revision, targets: (content?.targets ?? []).map { TargetFact(instance: $0.instance, healthy: !$0.draining) })
+      return .succeeded(.gateway(fact))
+    case .observe(let host):
+      let record = engine.record(service)
+      let state = record?.host(host)
+      let instances = (record?.instances ?? []).filter { $0.host == host && ($0.isExisting || $0.phase == .lost) }
+      return .succeeded(
+        .facts(
+          HostFact(
+            host: host, generation: state?.generation ?? 0,
+            instances: instances.map { InstanceFact(number: $0.number, port: $0.port, running: true) }, releases: state?.releases ?? [],
+            listening: state?.listening ?? [])))
+    case .stage, .start, .checkReady, .stop, .removeTable, .hook, .replicate: return .succeeded(.nothing)
+    }
+  }
+}

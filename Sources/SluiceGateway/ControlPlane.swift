@@ -1,0 +1,343 @@
+import Glibc
+import NIOCore
+import SluiceGatewayAPI
+import SluiceModel
+import SluiceTraffic
+
+/// The one place where the gateway's decisions are made durable and published: admin orders, probes and counts come in here.
+///
+/// Marked Sendable because listeners hold it; all state is touched on `loop` only. That loop may block for a sync of the disk:
+/// traffic and probes have loops of their own.
+final class ControlPlane: @unchecked Sendable {
+  /// What waits for a service's next change: lines are sent at most this often.
+  static let coalesce = TimeAmount.milliseconds(20)
+  private static let gatewayFile = "gateway.state"
+  private static let serviceEnding = ".service.state"
+
+  let loop: any EventLoop
+  let boot: String
+  private let workers: [LoopWorker]
+  private let store: StateStore
+  private let probes: ProbeRunner
+  private let flag: HealthResponder.Flag
+  private let log: @Sendable (String) -> Void
+  private var services: [ServiceName: ServiceControl] = [:]
+  private var bounds: [ServiceName: SharedBound] = [:]
+  private var live: [ServiceName: Revision] = [:]
+  private(set) var draining = false
+  private(set) var ending = false
+  private var degraded: [String: String] = [:]
+  private var changed: Set<ServiceName> = []
+  private var changesScheduled = false
+  private var pendingTimer: Scheduled<Void>?
+  private var unsavedHealth: Set<ServiceName> = []
+  private var healthTimer: Scheduled<Void>?
+  let watchers = WatchHub()
+
+  init(
+    loop: any EventLoop, workers: [LoopWorker], store: StateStore, probeLoop: any EventLoop, flag: HealthResponder.Flag,
+    log: @escaping @Sendable (String) -> Void,
+    probed: @escaping ProbeRunner.Report
+  ) {
+    self.loop = loop
+    self.workers = workers
+    self.store = store
+    self.log = log
+    self.flag = flag
+    probes = ProbeRunner(loop: probeLoop, report: probed)
+    boot = "\(wallTime().milliseconds)-\(getpid())"
+  }
+
+  // MARK: Restart
+
+  /// Reads what stood before and publishes it; the result comes when every loop has it. Call before the first accept.
+  func restore() -> EventLoopFuture<Void> {
+    loop.preconditionInEventLoop()
+    readGateway()
+    do {
+      for name in try store.names(ending: Self.serviceEnding) { restore(file: name) }
+    } catch {
+      degrade("state", "the state directory cannot be read (\(error))")
+    }
+    var published: [EventLoopFuture<Void>] = []
+    for name in services.keys.sorted() {
+      if services[name]!.tick(now: wallTime()) { save(name) }
+      published.append(publish(name))
+    }
+    schedulePending()
+    return EventLoopFuture.andAllSucceed(published, on: loop)
+  }
+
+  private func readGateway() {
+    var found = StoredGateway()
+    let loaded = store.load(Self.gatewayFile) { octets in
+      guard let stored = try? AdminJSON.decode(StoredGateway.self, octets) else { return false }
+      found = stored
+      return true
+    }
+    switch loaded {
+    case .good, .absent: break
+    case .older: degrade(Self.gatewayFile, "the gateway's own state was damaged; it goes on with the one before")
+    case .lost: degrade(Self.gatewayFile, "the gateway's own state is damaged; it counts as not drained")
+    }
+    draining = found.draining
+    flag.set(!draining)
+  }
+
+  private func restore(file: String) {
+    var found: StoredService?
+    let loaded = store.load(file) { octets in
+      guard let stored = try? AdminJSON.decode(StoredService.self, octets), Self.file(of: stored.service) == file,
+        stored.table?.problem(for: stored.service) == nil
+      else { return false }
+      found = stored
+      return true
+    }
+    switch loaded {
+    case .good, .absent: break
+    case .older: degrade(file, "the newest state in \(file) is damaged; the one before it is served. Put the table again")
+    case .lost: degrade(file, "the state in \(file) and the one before it are damaged; nothing of it is served. Put the table again")
+    }
+    guard let found else { return }
+    services[found.service] = ServiceControl(restored: found, now: wallTime())
+    bounds[found.service] = SharedBound()
+  }
+
+  private func degrade(_ part: String, _ text: String) {
+    degraded[part] = text
+    log("DEGRADED: \(text)")
+  }
+
+  private static func file(of service: ServiceName) -> String { "\(service)\(serviceEnding)" }
+  private static func unsaved(_ service: ServiceName) -> String { "unsaved \(service)" }
+
+  // MARK: Changes
+
+  /// Changes a service by an order: decided, then durable, then published. The result comes when every loop acts by it.
+  ///
+  /// Nothing has changed when it fails.
+  func change(
+    _ name: ServiceName, _ body: (inout ServiceControl) throws(AdminError) -> Bool
+  ) -> EventLoopFuture<ServiceStatus> {
+    loop.preconditionInEventLoop()
+    if ending { return loop.makeFailedFuture(AdminError.ending) }
+    guard Self.isName(name) else { return loop.makeFailedFuture(AdminError.badName) }
+    var service = services[name] ?? ServiceControl(service: name)
+    do {
+      if try body(&service) {
+        try write(service)
+        // What an order has changed is whole again; a probe's write is no reason to fall silent.
+        degraded[Self.file(of: name)] = nil
+      }
+    } catch {
+      return loop.makeFailedFuture(error)
+    }
+    services[name] = service
+    if bounds[name] == nil { bounds[name] = SharedBound() }
+    schedulePending()
+    return publish(name).flatMap { self.status(of: name) }.map { status in
+      self.noteChange(name)
+      return status
+    }
+  }
+
+  private func write(_ service: ServiceControl) throws(AdminError) {
+    do {
+      try store.write(Self.file(of: service.service), AdminJSON.encode(service.stored))
+      degraded[Self.unsaved(service.service)] = nil
+    } catch {
+      log("state of \(service.service) not written: \(error)")
+      throw AdminError(
+        reason: .notDurable, error: "the change could not be made durable (\(error)), so it was not made",
+        remedy: "see to the disk of the gateway's state directory, then try again")
+    }
+  }
+
+  /// A name that is safe as a file's name.
+  static func isName(_ name: ServiceName) -> Bool {
+    let octets = name.rawValue.utf8
+    return !octets.isEmpty && octets.count <= 100 && octets.first != 46
+      && octets.allSatisfy { $0 == 45 || $0 == 46 || $0 == 95 || ($0 < 128 && $0 != 43 && $0 != 38 && Octet.isToken($0) && isWord($0)) }
+  }
+
+  private static func isWord(_ octet: UInt8) -> Bool {
+    (octet >= 48 && octet <= 57) || (octet >= 65 && octet <= 90) || (octet >= 97 && octet <= 122)
+  }
+
+  /// Sends all that is decided about a service to every loop.
+  @discardableResult
+  private func publish(_ name: ServiceName) -> EventLoopFuture<Void> {
+    guard !ending else { return loop.makeFailedFuture(AdminError.ending) }
+    guard let service = services[name], let bound = bounds[name] else { return loop.makeSucceededVoidFuture() }
+    let update = ServiceUpdate(
+      service: name, table: service.table, eligible: service.eligibility.eligible, undecided: service.eligibility.undecided,
+      switchState: service.hotSwitch.state, switchMoves: service.switchMoves, bound: bound)
+    probes.follow(name, service.table)
+    let revision = service.table?.revision
+    let taken = workers.map { worker in worker.onLoop { $0.apply(update) } }
+    return EventLoopFuture.andAllSucceed(taken, on: loop).map {
+      self.live[name] = revision
+    }
+  }
+
+  // MARK: What happens by itself
+
+  func probed(_ name: ServiceName, _ key: TargetKey, passed: Bool, text: String) {
+    loop.preconditionInEventLoop()
+    guard !ending, services[name]?.probed(key, passed: passed, text: text, now: wallTime()) == true else { return }
+    publish(name).whenSuccess { self.noteChange(name) }
+    unsavedHealth.insert(name)
+    guard healthTimer == nil else { return }
+    // Health is kept for a restart, not promised: one write a second is enough.
+    healthTimer = loop.scheduleTask(in: .seconds(1)) {
+      self.healthTimer = nil
+      for name in self.unsavedHealth.sorted() { self.save(name) }
+      self.unsavedHealth = []
+    }
+  }
+
+  private func save(_ name: ServiceName) {
+    guard let service = services[name] else { return }
+    do {
+      try write(service)
+    } catch {
+      degrade(Self.unsaved(name), "\(error.error)")
+    }
+  }
+
+  /// Fires orders whose time has come, and sleeps until the next is due; never longer than a moment, since clocks are set.
+  private func schedulePending() {
+    pendingTimer?.cancel()
+    pendingTimer = nil
+    guard let next = services.values.compactMap({ $0.hotSwitch.pending?.at }).min() else { return }
+    let wait = min(max(next.milliseconds - wallTime().milliseconds, 1), 250)
+    pendingTimer = loop.scheduleTask(in: .milliseconds(wait)) { self.firePending() }
+  }
+
+  private func firePending() {
+    for name in services.keys.sorted() where services[name]!.tick(now: wallTime()) {
+      save(name)
+      publish(name).whenSuccess { self.noteChange(name) }
+    }
+    schedulePending()
+  }
+
+  /// Something of a service changed that watchers wait for: they hear of it together with what else changes in a moment.
+  func noteChange(_ name: ServiceName) {
+    loop.preconditionInEventLoop()
+    guard !ending else { return }
+    changed.insert(name)
+    guard !changesScheduled else { return }
+    changesScheduled = true
+    loop.scheduleTask(in: Self.coalesce) { self.tellChanges() }
+  }
+
+  /// A watcher's snapshot was put together over several turns: whatever changed meanwhile follows.
+  func noteAll() { for name in services.keys.sorted() { noteChange(name) } }
+
+  private func tellChanges() {
+    let names = changed.sorted()
+    changed = []
+    changesScheduled = false
+    for name in names {
+      status(of: name).whenSuccess { self.watchers.send(.service(status: $0)) }
+    }
+  }
+
+  // MARK: The gateway itself
+
+  func setDraining(_ draining: Bool) throws(AdminError) {
+    do {
+      try store.write(Self.gatewayFile, AdminJSON.encode(StoredGateway(draining: draining)))
+    } catch {
+      throw AdminError(
+        reason: .notDurable, error: "the change could not be made durable (\(error)), so it was not made",
+        remedy: "see to the disk of the gateway's state directory, then try again")
+    }
+    self.draining = draining
+    flag.set(!draining && !ending)
+  }
+
+  /// The process ends: no more orders, and nothing more is asked of the event loops, which end next.
+  func end() {
+    ending = true
+    pendingTimer?.cancel()
+    healthTimer?.cancel()
+    healthTimer = nil
+    for name in unsavedHealth.sorted() { save(name) }
+    unsavedHealth = []
+    probes.stop()
+    watchers.closeAll()
+  }
+
+  // MARK: Asking
+
+  func table(of name: ServiceName) -> RouteTable? { services[name]?.table }
+  func record(of name: ServiceName) -> RecordCopy? { services[name]?.record }
+  var names: [ServiceName] { services.keys.sorted() }
+
+  /// The counts of a service added up over all loops.
+  private func tally(_ name: ServiceName) -> EventLoopFuture<ServiceTally> {
+    guard !ending else { return loop.makeFailedFuture(AdminError.ending) }
+    let asked = workers.map { worker in worker.onLoop { $0.tally(name) } }
+    return EventLoopFuture.whenAllSucceed(asked, on: loop).map { tallies in
+      var sum = ServiceTally()
+      for tally in tallies { if let tally { sum.add(tally) } }
+      return sum
+    }
+  }
+
+  /// A service as it stands, counted over all loops. What each loop tells is from after whatever was published before this call.
+  func status(of name: ServiceName) -> EventLoopFuture<ServiceStatus> {
+    guard let asked = services[name]?.serial else { return loop.makeFailedFuture(AdminError.noService(name)) }
+    return tally(name).flatMapThrowing { tally in
+      guard self.services[name] != nil else { throw AdminError.noService(name) }
+      for target in tally.targets {
+        let key = TargetKey(instance: target.instance, authority: target.authority)
+        if self.services[name]!.counted(key, open: target.counts.open, serial: asked) { self.noteChange(name) }
+      }
+      return self.services[name]!.status(tally, live: self.live[name])
+    }
+  }
+
+  func status() -> EventLoopFuture<GatewayStatus> {
+    guard !ending else { return loop.makeFailedFuture(AdminError.ending) }
+    let each = names.map { status(of: $0) }
+    let connections = workers.map { worker in worker.onLoop { $0.connectionCount } }
+    return EventLoopFuture.whenAllSucceed(each, on: loop).and(EventLoopFuture.whenAllSucceed(connections, on: loop)).map { found, open in
+      GatewayStatus(
+        boot: self.boot, version: gatewayVersion, pid: Int(getpid()), clock: wallTime(), draining: self.draining,
+        degraded: self.degraded.isEmpty ? nil : self.degraded.sorted { $0.key < $1.key }.map(\.value).joined(separator: "; "),
+        connections: open.reduce(0, +), services: found)
+    }
+  }
+
+  /// Counts for `/metrics`.
+  func tallies() -> EventLoopFuture<[(ServiceName, ServiceTally)]> {
+    let names = self.names
+    return EventLoopFuture.whenAllSucceed(names.map(tally), on: loop).map { Array(zip(names, $0)) }
+  }
+}
+
+/// What the gateway keeps of itself over a restart.
+struct StoredGateway: Codable {
+  var draining = false
+}
+
+/// The wall clock: for `--at` and for people.
+func wallTime() -> WallTime {
+  var now = timespec()
+  clock_gettime(CLOCK_REALTIME, &now)
+  return WallTime(milliseconds: Int64(now.tv_sec) * 1_000 + Int64(now.tv_nsec) / 1_000_000)
+}
+
+extension AdminError {
+  static let ending = AdminError(reason: .ending, error: "the gateway is ending", remedy: "try again when it has started anew")
+  static let badName = AdminError(
+    reason: .badRequest, error: "a service's name has letters, digits, dots, dashes and underscores only, at most 100",
+    remedy: "use the name of the manifest")
+
+  static func noService(_ name: ServiceName) -> AdminError {
+    AdminError(reason: .notFound, error: "no service \(name) here", remedy: "put its table first")
+  }
+}

@@ -1,0 +1,111 @@
+import Glibc
+import NIOCore
+import NIOPosix
+package import SluiceGatewayAPI
+import SluiceModel
+import Synchronization
+
+/// A running gateway: its event loops, listeners and admin socket.
+package final class GatewayProcess: Sendable {
+  /// Why it could not start, and what to do.
+  package struct StartFailure: Error, CustomStringConvertible {
+    package var description: String
+  }
+
+  /// Where clients are accepted, with the ports that were found for 0.
+  package let addresses: [GatewayConfiguration.Address]
+  /// Where the health address is.
+  package let healthAddress: GatewayConfiguration.Address?
+  private let group: MultiThreadedEventLoopGroup
+  private let side: MultiThreadedEventLoopGroup
+  private let workers: [LoopWorker]
+  private let control: ControlPlane
+  private let listeners: [any Channel]
+  private let sideListeners: [any Channel]
+  private let flag: HealthResponder.Flag
+  private let finish: Milliseconds
+  private let lock: StateLock
+  private let ended = Atomic<Bool>(false)
+
+  /// Starts everything: state is restored on every loop before the first accept. Blocks; not for an event loop.
+  ///
+  /// `log` is given lines for people (standard error).
+  package init(_ configuration: GatewayConfiguration, log: @escaping @Sendable (String) -> Void) throws {
+    let wrong = TrustedNetworks.invalid(configuration.trustedProxies)
+    guard wrong.isEmpty else { throw StartFailure(description: "trustedProxies: \(wrong.joined(separator: ", ")) is no network") }
+    guard !configuration.listen.isEmpty else { throw StartFailure(description: "listen names no address") }
+    let loops = max(1, configuration.loops ?? System.coreCount)
+    group = MultiThreadedEventLoopGroup(numberOfThreads: loops)
+    side = MultiThreadedEventLoopGroup(numberOfThreads: 2)
+    let settings = WorkerSettings(
+      limits: configuration.limits ?? .init(), trusted: TrustedNetworks(configuration.trustedProxies))
+    let controlLoop = side.next()
+    let link = ControlLink(loop: controlLoop)
+    workers = group.makeIterator().enumerated().map { index, loop in
+      LoopWorker(loop: loop, settings: settings, index: index) { service in link.tell { $0.noteChange(service) } }
+    }
+    flag = HealthResponder.Flag()
+    let store = StateStore(directory: configuration.stateDirectory)
+    control = ControlPlane(loop: controlLoop, workers: workers, store: store, probeLoop: side.next(), flag: flag, log: log) {
+      service, key, passed, text in
+      link.tell { $0.probed(service, key, passed: passed, text: text) }
+    }
+    link.connect(control)
+    finish = configuration.finish ?? .seconds(30)
+    var opened: [any Channel] = []
+    var openedAside: [any Channel] = []
+    do {
+      lock = try store.open()
+      let control = self.control
+      try controlLoop.flatSubmit { control.restore() }.wait()
+      for worker in workers { try worker.loop.submit { worker.start() }.wait() }
+      let binder = ListenerBinder(workers: workers, control: control, controlLoop: controlLoop, flag: flag)
+      addresses = try configuration.listen.map { try binder.listen($0, into: &opened) }
+      healthAddress = try configuration.health.map { try binder.listenForHealth($0, into: &openedAside) }
+      try binder.listenForAdmin(configuration.adminSocket, into: &openedAside)
+    } catch {
+      for channel in opened + openedAside { channel.close(promise: nil) }
+      try? group.syncShutdownGracefully()
+      try? side.syncShutdownGracefully()
+      throw error
+    }
+    listeners = opened
+    sideListeners = openedAside
+  }
+
+  /// Stops accepting, lets what is in flight finish for a bounded time, cuts the rest, and ends. Blocks; a second call does nothing.
+  package func stop() throws {
+    guard !ended.exchange(true, ordering: .relaxed) else { return }
+    flag.set(false)
+    for listener in listeners { listener.close(promise: nil) }
+    for worker in workers { try worker.onLoop { $0.end() }.wait() }
+    let deadline = NIODeadline.now() + .milliseconds(finish.value)
+    while try openConnections() > 0, NIODeadline.now() < deadline { usleep(20_000) }
+    for worker in workers { try worker.onLoop { $0.cutAll() }.wait() }
+    try control.loop.submit { [control] in control.end() }.wait()
+    for worker in workers { try worker.onLoop { $0.stop() }.wait() }
+    for listener in sideListeners { listener.close(promise: nil) }
+    try group.syncShutdownGracefully()
+    try side.syncShutdownGracefully()
+    lock.release()
+  }
+
+  private func openConnections() throws -> Int {
+    try workers.map { try $0.onLoop { $0.connectionCount }.wait() }.reduce(0, +)
+  }
+}
+
+/// Breaks the circle at the start: loops are made before the control side they report to.
+private final class ControlLink: @unchecked Sendable {
+  private let loop: any EventLoop
+  /// Set before any loop is given work, and not changed until the process ends.
+  private weak var control: ControlPlane?
+
+  init(loop: any EventLoop) { self.loop = loop }
+
+  func connect(_ control: ControlPlane) { self.control = control }
+
+  func tell(_ body: @escaping @Sendable (ControlPlane) -> Void) {
+    loop.execute { if let control = self.control { body(control) } }
+  }
+}

@@ -1,0 +1,191 @@
+import NIOCore
+import NIOPosix
+import SluiceGatewayAPI
+import SluiceModel
+
+/// Probes every active target once per process, on its own event loop, and tells each outcome.
+///
+/// Marked Sendable because the control side holds it; everything is touched on `loop` only.
+final class ProbeRunner: @unchecked Sendable {
+  /// Service, target, whether it passed, and what was seen.
+  typealias Report = @Sendable (ServiceName, TargetKey, Bool, String) -> Void
+
+  private struct Key: Hashable {
+    var service: ServiceName
+    var target: TargetKey
+  }
+
+  private let loop: any EventLoop
+  private let report: Report
+  private var running: [Key: RunningProbe] = [:]
+
+  init(loop: any EventLoop, report: @escaping Report) {
+    self.loop = loop
+    self.report = report
+  }
+
+  /// Probes exactly these targets of the service from now on. A new one is probed at once; one that is known goes on in its rhythm.
+  func follow(_ service: ServiceName, _ table: RouteTable?) {
+    loop.execute {
+      var wanted: Set<Key> = []
+      for (_, target) in table?.targets ?? [] where target.state == .active {
+        let key = Key(service: service, target: TargetKey(target))
+        wanted.insert(key)
+        guard let table else { continue }
+        if let known = self.running[key] {
+          known.probe = table.probe
+        } else if let address = try? SocketAddress(ipAddress: target.address, port: target.port) {
+          let probe = RunningProbe(loop: self.loop, address: address, authority: key.target.authority, probe: table.probe) {
+            self.report(service, key.target, $0, $1)
+          }
+          self.running[key] = probe
+          probe.begin()
+        }
+      }
+      for (key, probe) in self.running where key.service == service && !wanted.contains(key) {
+        probe.stop()
+        self.running[key] = nil
+      }
+    }
+  }
+
+  func stop() {
+    loop.execute {
+      for probe in self.running.values { probe.stop() }
+      self.running = [:]
+    }
+  }
+}
+
+/// The probes of one target, one after the other.
+private final class RunningProbe {
+  var probe: RouteTable.Probe
+  private let loop: any EventLoop
+  private let address: SocketAddress
+  private let authority: String
+  private let report: (Bool, String) -> Void
+  private var next: Scheduled<Void>?
+  private var stopped = false
+
+  init(
+    loop: any EventLoop, address: SocketAddress, authority: String, probe: RouteTable.Probe, report: @escaping (Bool, String) -> Void
+  ) {
+    self.loop = loop
+    self.address = address
+    self.authority = authority
+    self.probe = probe
+    self.report = report
+  }
+
+  func begin() {
+    let began = NIODeadline.now()
+    let bound = NIOLoopBound(self, eventLoop: loop)
+    let done = loop.makePromise(of: String.self)
+    let limit = TimeAmount.milliseconds(probe.timeout.value)
+    let handler = ProbeHandler(request: request, done: done)
+    let late = loop.scheduleTask(in: limit) { [probe] in done.fail(ProbeFailure("no answer within \(probe.timeout)")) }
+    let boundHandler = NIOLoopBound(handler, eventLoop: loop)
+    ClientBootstrap(group: loop)
+      .connectTimeout(limit)
+      .channelInitializer { channel in
+        channel.eventLoop.makeCompletedFuture { try channel.pipeline.syncOperations.addHandler(boundHandler.value) }
+      }
+      .connect(to: address)
+      .whenComplete { result in
+        switch result {
+        case .failure(let error): done.fail(ProbeFailure(Self.text(error)))
+        case .success(let channel): done.futureResult.whenComplete { _ in channel.close(promise: nil) }
+        }
+      }
+    done.futureResult.whenComplete { result in
+      late.cancel()
+      let this = bound.value
+      guard !this.stopped else { return }
+      let took = Milliseconds((NIODeadline.now() - began).nanoseconds / 1_000_000)
+      switch result {
+      case .success(let seen): this.report(true, "\(seen) in \(took)")
+      case .failure(let error): this.report(false, (error as? ProbeFailure)?.text ?? "\(error)")
+      }
+      let wait = max(0, this.probe.interval.value - took.value)
+      this.next = this.loop.scheduleTask(in: .milliseconds(wait)) { bound.value.begin() }
+    }
+  }
+
+  func stop() {
+    stopped = true
+    next?.cancel()
+  }
+
+  private var request: ProbeHandler.Request {
+    switch probe.kind {
+    case .tcp: .none
+    case .http(let path, let status):
+      .http(
+        "GET \(path) HTTP/1.1\r\nHost: \(authority)\r\nUser-Agent: sluice-gateway\r\nAccept: */*\r\nConnection: close\r\n\r\n",
+        expected: status)
+    }
+  }
+
+  private static func text(_ error: any Error) -> String {
+    if let failure = error as? NIOConnectionError, let first = failure.connectionErrors.first { return text(first.error) }
+    if let failure = error as? IOError { return failure.description }
+    if let failure = error as? ChannelError, case .connectTimeout = failure { return "no connection in time" }
+    return "\(error)"
+  }
+}
+
+private struct ProbeFailure: Error {
+  var text: String
+  init(_ text: String) { self.text = text }
+}
+
+/// One probe's connection.
+private final class ProbeHandler: ChannelInboundHandler {
+  typealias InboundIn = ByteBuffer
+  typealias OutboundOut = ByteBuffer
+
+  enum Request {
+    case none
+    case http(String, expected: Int)
+  }
+
+  private let request: Request
+  private let done: EventLoopPromise<String>
+  private var received = ByteBuffer()
+  private var head = ResponseHead()
+
+  init(request: Request, done: EventLoopPromise<String>) {
+    self.request = request
+    self.done = done
+  }
+
+  func channelActive(context: ChannelHandlerContext) {
+    switch request {
+    case .none: done.succeed("connected")
+    case .http(let text, _): context.writeAndFlush(wrapOutboundOut(ByteBuffer(string: text)), promise: nil)
+    }
+  }
+
+  func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+    guard case .http(_, let expected) = request else { return }
+    var buffer = unwrapInboundIn(data)
+    received.writeBuffer(&buffer)
+    switch received.withUnsafeReadableBytes({ head.scan($0, limits: ScanLimits(), toHead: false) }) {
+    case .more: break
+    case .fault(let fault): done.fail(ProbeFailure("the answer is no HTTP: \(LocalAnswer.fault(fault).text)"))
+    case .complete:
+      if head.status == expected {
+        done.succeed("status \(head.status)")
+      } else {
+        done.fail(ProbeFailure("status \(head.status), expected \(expected)"))
+      }
+    }
+  }
+
+  func errorCaught(context: ChannelHandlerContext, error: any Error) {
+    done.fail(ProbeFailure("\(error)"))
+    context.close(promise: nil)
+  }
+
+  func channelInactive(context: ChannelHandlerContext) { done.fail(ProbeFailure("the connection closed without an answer")) }
+}

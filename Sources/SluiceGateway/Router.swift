@@ -1,0 +1,88 @@
+import NIOCore
+import SluiceGatewayAPI
+
+/// Finds the service of a request by host and path, on one event loop. Built anew when a table changes; never changed.
+struct Router {
+  private struct Entry {
+    /// In lower case; empty: every host.
+    var host: [UInt8]
+    /// Without a slash at its end: "/" is empty.
+    var path: [UInt8]
+    var service: LoopService
+  }
+
+  private var byHost: [UInt64: [Entry]] = [:]
+  private var anyHost: [Entry] = []
+
+  /// A host that a table names wins over tables for every host; then the longest path, then the service's name.
+  init(_ services: [LoopService]) {
+    for service in services.sorted(by: { $0.name < $1.name }) {
+      guard let table = service.table else { continue }
+      var path = Array(table.path.utf8)
+      while path.last == 47 { path.removeLast() }
+      if table.hosts.isEmpty { anyHost.append(Entry(host: [], path: path, service: service)) }
+      for host in table.hosts {
+        let octets = Array(host.lowercased().utf8)
+        let hash = octets.withUnsafeBytes { Self.hash($0, 0, octets.count) }
+        byHost[hash, default: []].append(Entry(host: octets, path: path, service: service))
+      }
+    }
+    anyHost = Self.sorted(anyHost)
+    byHost = byHost.mapValues(Self.sorted)
+  }
+
+  private static func sorted(_ entries: [Entry]) -> [Entry] {
+    entries.enumerated().sorted { ($1.element.path.count, $0.offset) < ($0.element.path.count, $1.offset) }.map(\.element)
+  }
+
+  /// FNV-1a over letters in lower case.
+  @inline(__always)
+  private static func hash(_ octets: UnsafeRawBufferPointer, _ start: Int, _ end: Int) -> UInt64 {
+    var hash: UInt64 = 0xcbf2_9ce4_8422_2325
+    for index in start..<end { hash = (hash ^ UInt64(lower(octets[index]))) &* 0x100_0000_01b3 }
+    return hash
+  }
+
+  @inline(__always)
+  private static func lower(_ octet: UInt8) -> UInt8 { octet >= 65 && octet <= 90 ? octet | 0x20 : octet }
+
+  /// The service for the host (with or without port) and request target at these places of a head.
+  @inline(__always)
+  func find(_ octets: UnsafeRawBufferPointer, host: Span, target: Span) -> LoopService? {
+    if !byHost.isEmpty, let service = findByHost(octets, host: host, target: target) { return service }
+    for entry in anyHost where Self.matches(entry.path, octets, target) { return entry.service }
+    return nil
+  }
+
+  private func findByHost(_ octets: UnsafeRawBufferPointer, host: Span, target: Span) -> LoopService? {
+    let end = Self.nameEnd(octets, host)
+    guard let entries = byHost[Self.hash(octets, host.start, end)] else { return nil }
+    for entry in entries where entry.host.count == end - host.start {
+      let same = entry.host.indices.allSatisfy { entry.host[$0] == Self.lower(octets[host.start + $0]) }
+      if same, Self.matches(entry.path, octets, target) { return entry.service }
+    }
+    return nil
+  }
+
+  /// Where the name ends: before the port, and before a dot that only says "from the root".
+  private static func nameEnd(_ octets: UnsafeRawBufferPointer, _ host: Span) -> Int {
+    var end = host.end
+    var at = host.end
+    while at > host.start, octets[at - 1] >= 48, octets[at - 1] <= 57 { at -= 1 }
+    if at > host.start, octets[at - 1] == Octet.colon { end = at - 1 }
+    if end > host.start, octets[end - 1] == 46 { end -= 1 }
+    return end
+  }
+
+  /// Whether the path begins with the prefix, at a segment's end.
+  @inline(__always)
+  private static func matches(_ prefix: [UInt8], _ octets: UnsafeRawBufferPointer, _ target: Span) -> Bool {
+    let count = prefix.count
+    if count == 0 { return true }
+    guard target.end - target.start >= count else { return false }
+    for index in 0..<count where prefix[index] != octets[target.start + index] { return false }
+    if target.end - target.start == count { return true }
+    let next = octets[target.start + count]
+    return next == 47 || next == 63
+  }
+}

@@ -1,0 +1,267 @@
+package import SluiceGatewayAPI
+package import SluiceModel
+package import SluiceTraffic
+
+/// All that is decided about one service at this gateway. Pure: it is told what happens and when, and says what stands then;
+/// `ControlPlane` makes that durable and publishes it.
+package struct ServiceControl: Sendable {
+  /// What is known of a target beyond the table.
+  package struct TargetRecord: Hashable, Sendable {
+    package var machine = TargetMachine()
+    package var health = HealthMachine()
+    package var since: WallTime
+    package var lastProbe = ""
+  }
+
+  package let service: ServiceName
+  package private(set) var standing = TableGuard()
+  package private(set) var table: RouteTable?
+  package private(set) var record: RecordCopy?
+  package private(set) var hotSwitch = SwitchMachine()
+  /// Rises whenever the switch moves.
+  package private(set) var switchMoves = 0
+  /// Rises with every change that event loops must hear of.
+  package private(set) var serial = 0
+  /// By `TargetKey`.
+  package private(set) var targets: [TargetKey: TargetRecord] = [:]
+  package private(set) var eligibility = Eligibility([], threshold: .zero)
+
+  package init(service: ServiceName) { self.service = service }
+
+  // MARK: Orders
+
+  /// Takes a whole table. Says whether anything changed; throws the refusal.
+  package mutating func put(_ new: RouteTable, now: WallTime) throws(AdminError) -> Bool {
+    var same = false
+    if let table {
+      var other = new
+      other.fence = table.fence
+      same = other == table
+    }
+    switch standing.judge(new.fence, revision: new.revision, same: same) {
+    case .already:
+      let raised = standing.fence != new.fence
+      standing.raise(to: new.fence)
+      return raised
+    case .take: break
+    case let verdict: throw AdminError(verdict, service: service)
+    }
+    standing.raise(to: new.fence)
+    standing.took(new.revision)
+    table = new
+    follow(new, now: now)
+    return true
+  }
+
+  /// Brings the targets' machines in line with the table.
+  private mutating func follow(_ table: RouteTable, now: WallTime) {
+    var next: [TargetKey: TargetRecord] = [:]
+    for (_, target) in table.targets {
+      let key = TargetKey(target)
+      var record = targets[key] ?? TargetRecord(since: now)
+      switch target.state {
+      case .draining: record.machine.apply(.tableDraining)
+      case .active:
+        if record.machine.apply(.tableActive) {
+          record.health.startAnew()
+          record.since = now
+        }
+      }
+      next[key] = record
+    }
+    targets = next
+    decide()
+  }
+
+  /// Takes the service's route away. The fence and the revision stay, so that nobody's late table brings it back.
+  package mutating func remove(_ order: FenceOrder) throws(AdminError) {
+    try admit(order.fence)
+    table = nil
+    targets = [:]
+    record = nil
+    hotSwitch = SwitchMachine()
+    decide()
+  }
+
+  /// Raises the fence. Says whether anything changed.
+  package mutating func claim(_ order: FenceOrder) throws(AdminError) -> Bool {
+    let before = standing.fence
+    try admit(order.fence)
+    return before != standing.fence
+  }
+
+  /// Keeps a copy of the service record. Says whether anything changed.
+  package mutating func keep(_ order: RecordOrder) throws(AdminError) -> Bool {
+    guard standing.fence.admits(order.fence) else { throw AdminError(.fenced(by: standing.fence), service: service) }
+    let same = record == order.record
+    switch TableGuard.judge(order.record.revision, under: order.fence, against: record?.revision, same: same) {
+    case .already: return try claim(FenceOrder(fence: order.fence))
+    case .take: break
+    case let verdict: throw AdminError(verdict, service: service)
+    }
+    try admit(order.fence)
+    record = order.record
+    return true
+  }
+
+  /// Moves the switch, now or later. Says whether anything changed.
+  package mutating func order(_ order: SwitchOrder, now: WallTime) throws(AdminError) -> Bool {
+    let fenceChanged = try claim(FenceOrder(fence: order.fence))
+    let before = hotSwitch
+    switch hotSwitch.order(order.state, at: order.at, now: now) {
+    case .now(let changed):
+      if changed { moved() }
+    case .scheduled: break
+    case .past(let late):
+      throw AdminError(
+        reason: .past, error: "the time lies \(late) in the past by this gateway's clock (\(now.milliseconds) ms since 1970)",
+        remedy: "give a time ahead, or none for now; compare the clocks")
+    }
+    return fenceChanged || before != hotSwitch
+  }
+
+  /// Takes a pending order of the switch back. Says whether there was one.
+  package mutating func cancel(_ order: FenceOrder) throws(AdminError) -> Bool {
+    let fenceChanged = try claim(order)
+    return hotSwitch.cancel() || fenceChanged
+  }
+
+  private mutating func admit(_ fence: Fence) throws(AdminError) {
+    guard standing.fence.admits(fence) else { throw AdminError(.fenced(by: standing.fence), service: service) }
+    standing.raise(to: fence)
+  }
+
+  // MARK: What happens by itself
+
+  /// Fires a pending order that is due. Says whether it did.
+  package mutating func tick(now: WallTime) -> Bool {
+    let before = hotSwitch.state
+    guard hotSwitch.tick(now: now) else { return false }
+    if before != hotSwitch.state { moved() }
+    return true
+  }
+
+  private mutating func moved() {
+    switchMoves += 1
+    serial += 1
+  }
+
+  /// A probe has ended. Says whether the target's health changed.
+  package mutating func probed(_ key: TargetKey, passed: Bool, text: String, now: WallTime) -> Bool {
+    guard let table, var record = targets[key] else { return false }
+    let changed = record.health.probed(passed: passed, rise: table.probe.rise, fall: table.probe.fall)
+    record.lastProbe = text
+    if changed {
+      record.since = now
+      record.machine.apply(record.health.health == .healthy ? .becameHealthy : .becameUnhealthy)
+    }
+    targets[key] = record
+    if changed { decide() }
+    return changed
+  }
+
+  /// All loops have taken the table of `serial` and were asked since: so many are open. Says whether a drain ended.
+  package mutating func counted(_ key: TargetKey, open: Int, serial: Int) -> Bool {
+    guard serial == self.serial, var record = targets[key] else { return false }
+    let changed = record.machine.apply(.counted(open: open))
+    targets[key] = record
+    return changed
+  }
+
+  private mutating func decide() {
+    serial += 1
+    guard let table else {
+      eligibility = Eligibility([], threshold: .zero)
+      return
+    }
+    let candidates = table.targets.compactMap { targets[TargetKey($0.target)] }.map {
+      Eligibility.Candidate(state: $0.machine.state, health: $0.health.health, wasHealthy: $0.health.wasHealthy)
+    }
+    eligibility = Eligibility(candidates, threshold: table.panicThreshold)
+  }
+
+  // MARK: Restart
+
+  /// What must survive a restart.
+  package var stored: StoredService {
+    StoredService(
+      service: service, standing: standing, table: table, record: record, hotSwitch: hotSwitch,
+      health: targets.map { key, record in
+        .init(
+          instance: key.instance, authority: key.authority, health: record.health.health, wasHealthy: record.health.wasHealthy,
+          since: record.since)
+      }.sorted { ($0.instance, $0.authority) < ($1.instance, $1.authority) })
+  }
+
+  /// What stood before a restart; targets that were healthy serve at once, and probes go on.
+  package init(restored: StoredService, now: WallTime) {
+    service = restored.service
+    standing = restored.standing
+    record = restored.record
+    hotSwitch = restored.hotSwitch
+    table = restored.table
+    for known in restored.health {
+      let health = HealthMachine(restored: known.health, wasHealthy: known.wasHealthy)
+      targets[TargetKey(instance: known.instance, authority: known.authority)] = TargetRecord(
+        machine: TargetMachine(restoredServing: health.wasHealthy), health: health, since: known.since)
+    }
+    if let table { follow(table, now: now) }
+  }
+}
+
+/// A target is the same one as long as instance and address are.
+package struct TargetKey: Hashable, Sendable {
+  package var instance: InstanceID
+  /// `address:port`.
+  package var authority: String
+
+  package init(instance: InstanceID, authority: String) {
+    self.instance = instance
+    self.authority = authority
+  }
+
+  package init(_ target: RouteTable.Target) {
+    self.init(instance: target.instance, authority: authorityText(address: target.address, port: target.port))
+  }
+}
+
+/// One service as its state file holds it.
+package struct StoredService: Hashable, Codable, Sendable {
+  package var service: ServiceName
+  package var standing: TableGuard
+  package var table: RouteTable?
+  package var record: RecordCopy?
+  package var hotSwitch: SwitchMachine
+  package var health: [Health]
+
+  package struct Health: Hashable, Codable, Sendable {
+    package var instance: InstanceID
+    package var authority: String
+    package var health: HealthMachine.Health
+    package var wasHealthy: Bool
+    package var since: WallTime
+  }
+}
+
+extension AdminError {
+  /// The refusal that goes with a verdict.
+  init(_ verdict: TableGuard.Verdict, service: ServiceName) {
+    switch verdict {
+    case .fenced(let holder):
+      self.init(
+        reason: .fenceHeld, error: "\(service) is held by \(holder) at this gateway",
+        remedy: "wait until it is released, or take over with a higher epoch", holder: holder)
+    case .stale(let live):
+      self.init(
+        reason: .staleRevision, error: "\(service) has the newer revision \(live)", remedy: "read what stands, and go on from it",
+        current: live)
+    case .conflicting(let live):
+      self.init(
+        reason: .conflictingRevision, error: "revision \(live) of \(service) stands with other content",
+        remedy: "give the change a revision of its own", current: live)
+    case .impossible, .take, .already:
+      self.init(
+        reason: .badRequest, error: "the revision's epoch is above the fence's", remedy: "write the revision under the fence that is held")
+    }
+  }
+}

@@ -1,0 +1,122 @@
+package import SluiceModel
+package import SluiceTraffic
+
+/// `PUT /v1/services/NAME/switch`: where the switch shall stand, now or at a given time.
+package struct SwitchOrder: Hashable, Codable, Sendable {
+  package var fence: Fence
+  package var state: SwitchMachine.State
+  /// When it shall happen, UTC; nil: now. Refused when more than 500 ms in the past. A later order with a time replaces a pending one.
+  package var at: WallTime?
+
+  package init(fence: Fence, state: SwitchMachine.State, at: WallTime? = nil) {
+    self.fence = fence
+    self.state = state
+    self.at = at
+  }
+}
+
+/// An order that says nothing but who gives it: `PUT …/fence` (claim), `DELETE …/switch/at` and `DELETE /v1/services/NAME`.
+package struct FenceOrder: Hashable, Codable, Sendable {
+  package var fence: Fence
+
+  package init(fence: Fence) { self.fence = fence }
+}
+
+/// `PUT /v1/services/NAME/record`: a copy of the service record, kept beside the route for whoever takes the fence next.
+package struct RecordOrder: Hashable, Codable, Sendable {
+  package var fence: Fence
+  package var record: RecordCopy
+
+  package init(fence: Fence, record: RecordCopy) {
+    self.fence = fence
+    self.record = record
+  }
+}
+
+/// A service record as a gateway keeps it: opaque to the gateway.
+package struct RecordCopy: Hashable, Codable, Sendable {
+  /// The record's own age. An older one, or an equal one with other content, is refused.
+  package var revision: Revision
+  /// Base64 of whatever the controller wrote.
+  package var content: String
+
+  package init(revision: Revision, content: String) {
+    self.revision = revision
+    self.content = content
+  }
+}
+
+/// The answer to a claim: what stands here now, so that the new holder can go on from it.
+package struct ClaimReply: Hashable, Codable, Sendable {
+  package var status: ServiceStatus
+  /// The table that is live; nil before the first and after a removal.
+  package var table: RouteTable?
+  /// The newest record copy here.
+  package var record: RecordCopy?
+
+  package init(status: ServiceStatus, table: RouteTable?, record: RecordCopy?) {
+    self.status = status
+    self.table = table
+    self.record = record
+  }
+}
+
+/// The body of every answer that is not a success.
+package struct AdminError: Error, Hashable, Codable, Sendable, CustomStringConvertible {
+  package var reason: Reason
+  /// What happened and why.
+  package var error: String
+  /// What to do next.
+  package var remedy: String
+  /// Who holds the fence, for `fenceHeld`.
+  package var holder: Fence?
+  /// What stands here, for `staleRevision` and `conflictingRevision`.
+  package var current: Revision?
+
+  package init(reason: Reason, error: String, remedy: String, holder: Fence? = nil, current: Revision? = nil) {
+    self.reason = reason
+    self.error = error
+    self.remedy = remedy
+    self.holder = holder
+    self.current = current
+  }
+
+  /// The kind of refusal, for programs.
+  package enum Reason: String, Hashable, Codable, Sendable, CaseIterable {
+    /// 409: another fence stands.
+    case fenceHeld
+    /// 409: a newer revision stands.
+    case staleRevision
+    /// 409: the same revision stands, with other content.
+    case conflictingRevision
+    /// 400: the request cannot be read or contradicts itself.
+    case badRequest
+    /// 400: the time of an order is past.
+    case past
+    /// 404: no such path or service.
+    case notFound
+    /// 405: the path exists, the method does not.
+    case method
+    /// 413: the body is too big.
+    case tooBig
+    /// 500: the state could not be made durable; nothing has changed.
+    case notDurable
+    /// 503: the process is ending.
+    case ending
+
+    /// The HTTP status that goes with it.
+    package var status: Int {
+      switch self {
+      case .fenceHeld, .staleRevision, .conflictingRevision: 409
+      case .badRequest, .past: 400
+      case .notFound: 404
+      case .method: 405
+      case .tooBig: 413
+      case .notDurable: 500
+      case .ending: 503
+      }
+    }
+  }
+
+  package var description: String { "\(error). \(remedy)" }
+}

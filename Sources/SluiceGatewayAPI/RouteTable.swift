@@ -1,0 +1,145 @@
+package import SluiceModel
+
+/// The whole route of one service as a gateway serves it: what `PUT /v1/services/NAME/table` carries.
+///
+/// It is always sent whole, so a late gateway needs one request to be up to date, and is live when every event loop has taken it.
+package struct RouteTable: Hashable, Codable, Sendable {
+  /// The service the route belongs to; the same as in the request's path.
+  package var service: ServiceName
+  /// Who sends it. A fence that the standing one does not admit has no effect.
+  package var fence: Fence
+  /// Its age. An older one, or an equal one with other content, is refused.
+  package var revision: Revision
+  /// Host names the route answers to, without port, in any case; empty: every host.
+  package var hosts: [String]
+  /// The path prefix, at segment boundaries: `/api` takes `/api`, `/api/x` and `/api?x`, not `/apix`. `/` takes everything.
+  package var path: String
+  /// How a target is chosen for a request; each event loop chooses by what it knows itself.
+  package var balance: Balance
+  /// One pool a release. In a rolling release requests go to the union of all pools.
+  package var pools: [Pool]
+  /// How the gateway judges a target's health.
+  package var probe: Probe
+  package var timeouts: RouteTimeouts
+  package var drain: Drain
+  /// Bounds of what is held while the switch is at `queue`.
+  package var queue: Queue
+  /// When at least this share of the targets that were healthy once fail together, the gateway keeps routing to all of them. Zero: never.
+  package var panicThreshold: BasisPoints
+  /// While it stands, a request that finds no target waits so long for one, within `queue.requests`: between the old and the new instances of a
+  /// recreate. Nil: it is answered at once. It is no switch: an operator's stands beside it.
+  package var hold: Milliseconds?
+
+  package init(
+    service: ServiceName, fence: Fence, revision: Revision, hosts: [String] = [], path: String = "/", balance: Balance = .leastConnections,
+    pools: [Pool], probe: Probe, timeouts: RouteTimeouts = RouteTimeouts(), drain: Drain = Drain(), queue: Queue = Queue(),
+    panicThreshold: BasisPoints = BasisPoints(5_000), hold: Milliseconds? = nil
+  ) {
+    self.service = service
+    self.fence = fence
+    self.revision = revision
+    self.hosts = hosts
+    self.path = path
+    self.balance = balance
+    self.pools = pools
+    self.probe = probe
+    self.timeouts = timeouts
+    self.drain = drain
+    self.queue = queue
+    self.panicThreshold = panicThreshold
+    self.hold = hold
+  }
+
+  /// The targets of one release.
+  package struct Pool: Hashable, Codable, Sendable {
+    package var release: ReleaseNumber
+    /// The share of users that goes to this pool; nil: the pool takes part in the union. A value is refused until the gateway can split
+    /// by user.
+    package var split: BasisPoints?
+    package var targets: [Target]
+
+    package init(release: ReleaseNumber, split: BasisPoints? = nil, targets: [Target]) {
+      self.release = release
+      self.split = split
+      self.targets = targets
+    }
+  }
+
+  /// One instance as the gateway sees it.
+  package struct Target: Hashable, Codable, Sendable {
+    package var instance: InstanceID
+    /// A numeric IPv4 or IPv6 address, without brackets.
+    package var address: String
+    /// 1 to 65 535.
+    package var port: Int
+    package var state: State
+
+    package init(instance: InstanceID, address: String, port: Int, state: State = .active) {
+      self.instance = instance
+      self.address = address
+      self.port = port
+      self.state = state
+    }
+
+    /// What the table asks of a target.
+    package enum State: String, Hashable, Codable, Sendable {
+      /// Gets requests once its probe has passed `rise` times.
+      case active
+      /// Gets no new request; what it was given is finished.
+      case draining
+    }
+  }
+
+  /// How a target's health is judged.
+  package struct Probe: Hashable, Codable, Sendable {
+    package var kind: Kind
+    package var interval: Milliseconds
+    package var timeout: Milliseconds
+    /// Successes in a row until healthy.
+    package var rise: Int
+    /// Failures in a row until unhealthy.
+    package var fall: Int
+
+    package init(
+      kind: Kind, interval: Milliseconds = .seconds(1), timeout: Milliseconds = .seconds(1), rise: Int = 2, fall: Int = 3
+    ) {
+      self.kind = kind
+      self.interval = interval
+      self.timeout = timeout
+      self.rise = rise
+      self.fall = fall
+    }
+
+    package enum Kind: Hashable, Codable, Sendable {
+      /// `GET path`, expecting exactly this status.
+      case http(path: String, status: Int)
+      /// A connection that is accepted.
+      case tcp
+    }
+  }
+
+  /// What a drain does beyond waiting.
+  package struct Drain: Hashable, Codable, Sendable {
+    /// How long tunnels may live on after their target began to drain; then they are cut, and counted.
+    package var longLived: Milliseconds
+
+    package init(longLived: Milliseconds = .seconds(10)) { self.longLived = longLived }
+  }
+
+  /// Bounds of what is held at `queue`, over all event loops.
+  package struct Queue: Hashable, Codable, Sendable {
+    package var requests: Int
+    /// The longest a request is held; then it is refused.
+    package var wait: Milliseconds
+
+    package init(requests: Int = 1_000, wait: Milliseconds = .seconds(20)) {
+      self.requests = requests
+      self.wait = wait
+    }
+  }
+
+  /// All targets with their release, in table order.
+  package var targets: [(release: ReleaseNumber, target: Target)] {
+    pools.flatMap { pool in pool.targets.map { (pool.release, $0) } }
+  }
+}

@@ -1,0 +1,176 @@
+package import SluiceModel
+package import SluiceTraffic
+
+/// What became of requests. Always: `admitted = completed + failed + cutOff + gone + inFlight + longLived`.
+package struct RequestCounts: Hashable, Codable, Sendable {
+  /// Given to a target.
+  package var admitted: Int
+  /// Answered by the service, whole.
+  package var completed: Int
+  /// Answered by the gateway in the service's place (502, 504), because the target did not.
+  package var failed: Int
+  /// Ended before the answer was whole: the target broke off, or a deadline cut it.
+  package var cutOff: Int
+  /// The client left first.
+  package var gone: Int
+  /// Admitted and not ended, tunnels left out.
+  package var inFlight: Int
+  /// Tunnels open now.
+  package var longLived: Int
+  /// Not admitted: refused by the switch, or held longer than allowed.
+  package var refused: Int
+  /// Not admitted: no target could take it.
+  package var unserved: Int
+  /// Not admitted: the client left while it was held.
+  package var abandoned: Int
+  /// Held now at `queue`, or waiting for the first probe of any target.
+  package var waiting: Int
+
+  package init(
+    admitted: Int = 0, completed: Int = 0, failed: Int = 0, cutOff: Int = 0, gone: Int = 0, inFlight: Int = 0,
+    longLived: Int = 0, refused: Int = 0, unserved: Int = 0, abandoned: Int = 0, waiting: Int = 0
+  ) {
+    self.admitted = admitted
+    self.completed = completed
+    self.failed = failed
+    self.cutOff = cutOff
+    self.gone = gone
+    self.inFlight = inFlight
+    self.longLived = longLived
+    self.refused = refused
+    self.unserved = unserved
+    self.abandoned = abandoned
+    self.waiting = waiting
+  }
+}
+
+/// Where a service's switch stands and what it did.
+package struct SwitchReport: Hashable, Codable, Sendable {
+  package var state: SwitchMachine.State
+  /// An order that waits for its time.
+  package var pending: SwitchMachine.Pending?
+  /// Since the switch last moved (or the process began). Its `admitted` starts with what was in flight at that moment, so the numbers
+  /// add up.
+  package var since: RequestCounts
+
+  package init(state: SwitchMachine.State, pending: SwitchMachine.Pending?, since: RequestCounts) {
+    self.state = state
+    self.pending = pending
+    self.since = since
+  }
+}
+
+/// One target, as measured.
+package struct TargetStatus: Hashable, Codable, Sendable {
+  package var instance: InstanceID
+  package var release: ReleaseNumber
+  package var address: String
+  package var port: Int
+  package var state: TargetMachine.State
+  package var health: HealthMachine.Health
+  /// When `health` took its value.
+  package var since: WallTime
+  /// What the last probe saw, for people; empty before the first.
+  package var lastProbe: String
+  /// Requests in flight over all event loops, tunnels left out.
+  package var inFlight: Int
+  /// Tunnels open now.
+  package var longLived: Int
+  package var admitted: Int
+  package var completed: Int
+  package var failed: Int
+  package var cutOff: Int
+  package var gone: Int
+
+  package init(
+    instance: InstanceID, release: ReleaseNumber, address: String, port: Int, state: TargetMachine.State, health: HealthMachine.Health,
+    since: WallTime, lastProbe: String, inFlight: Int = 0, longLived: Int = 0, admitted: Int = 0, completed: Int = 0, failed: Int = 0,
+    cutOff: Int = 0, gone: Int = 0
+  ) {
+    self.instance = instance
+    self.release = release
+    self.address = address
+    self.port = port
+    self.state = state
+    self.health = health
+    self.since = since
+    self.lastProbe = lastProbe
+    self.inFlight = inFlight
+    self.longLived = longLived
+    self.admitted = admitted
+    self.completed = completed
+    self.failed = failed
+    self.cutOff = cutOff
+    self.gone = gone
+  }
+}
+
+/// One service at one gateway.
+package struct ServiceStatus: Hashable, Codable, Sendable {
+  package var service: ServiceName
+  /// The fence that stands.
+  package var fence: Fence
+  /// The table that is live on every event loop; nil when there is none.
+  package var revision: Revision?
+  /// The age of the record copy kept here.
+  package var record: Revision?
+  package var `switch`: SwitchReport
+  /// Since this process began.
+  package var total: RequestCounts
+  /// Whether nearly all targets fail together, so that all of them are used.
+  package var panicking: Bool
+  package var targets: [TargetStatus]
+
+  package init(
+    service: ServiceName, fence: Fence, revision: Revision?, record: Revision?, switch: SwitchReport, total: RequestCounts, panicking: Bool,
+    targets: [TargetStatus]
+  ) {
+    self.service = service
+    self.fence = fence
+    self.revision = revision
+    self.record = record
+    self.switch = `switch`
+    self.total = total
+    self.panicking = panicking
+    self.targets = targets
+  }
+}
+
+/// One gateway process: `GET /v1/status`.
+package struct GatewayStatus: Hashable, Codable, Sendable {
+  /// New with each start of the process.
+  package var boot: String
+  package var version: String
+  package var pid: Int
+  /// The gateway's clock when it answered.
+  package var clock: WallTime
+  /// Whether the health address answers 503, to take this gateway out of whatever stands in front of it.
+  package var draining: Bool
+  /// Why the gateway runs on older state than it should; nil when all is well.
+  package var degraded: String?
+  /// Client connections open now.
+  package var connections: Int
+  package var services: [ServiceStatus]
+
+  package init(
+    boot: String, version: String, pid: Int, clock: WallTime, draining: Bool, degraded: String?, connections: Int, services: [ServiceStatus]
+  ) {
+    self.boot = boot
+    self.version = version
+    self.pid = pid
+    self.clock = clock
+    self.draining = draining
+    self.degraded = degraded
+    self.connections = connections
+    self.services = services
+  }
+}
+
+/// One line of `GET /v1/watch` (NDJSON): a snapshot first, then a line for each change, and a heartbeat each second.
+package enum WatchLine: Hashable, Codable, Sendable {
+  case snapshot(gateway: GatewayStatus)
+  /// Health changed, a drain ended, a table or switch became live.
+  case service(status: ServiceStatus)
+  case removed(service: ServiceName)
+  case heartbeat(clock: WallTime)
+}

@@ -1,0 +1,80 @@
+internal import SluiceEngine
+internal import SluiceGatewayAPI
+internal import SluiceModel
+internal import SluiceRollout
+internal import SluiceTraffic
+
+/// Between the words of the record and the words of the gateway's admin API.
+extension RouteTable {
+  init(_ content: TableContent, revision: Revision, service: ServiceName, fence: Fence) {
+    let releases = Dictionary(grouping: content.targets, by: \.release).sorted { $0.key < $1.key }
+    self.init(
+      service: service, fence: fence, revision: revision, hosts: content.route.hosts, path: content.route.path,
+      balance: content.route.balance,
+      pools: releases.map { release, targets in Pool(release: release, targets: targets.map { Target($0, service: service) }) },
+      probe: Probe(content.readiness), timeouts: content.route.timeouts, drain: Drain(longLived: content.drain.longLived),
+      hold: content.hold)
+  }
+}
+
+extension RouteTable.Target {
+  init(_ target: TableTarget, service: ServiceName) {
+    self.init(
+      instance: InstanceID(service: service, number: target.instance), address: target.address, port: target.port,
+      state: target.draining ? .draining : .active)
+  }
+}
+
+extension RouteTable.Probe {
+  /// A gateway runs nothing on hosts: where readiness is a command, it asks whether the port is open.
+  init(_ check: ReadinessCheck) {
+    let kind: Kind =
+      switch check.probe {
+      case .http(let path, let status): .http(path: path, status: status)
+      case .tcp, .exec: .tcp
+      }
+    self.init(kind: kind, interval: check.interval, timeout: check.timeout, rise: check.rise, fall: check.fall)
+  }
+}
+
+extension GatewayFact {
+  init(_ status: ServiceStatus, gateway: GatewayID) {
+    self.init(gateway: gateway, revision: status.revision, targets: status.targets.map { TargetFact($0) })
+  }
+}
+
+extension TargetFact {
+  /// Healthy is what new requests may go to: probed healthy, and not on its way in or out.
+  init(_ status: TargetStatus) {
+    let open = status.inFlight + status.longLived
+    // Drained is exact: every event loop has taken the table and counted to zero. Until it says so, something may be under way.
+    let inFlight =
+      switch status.state {
+      case .drained: 0
+      case .draining: max(1, open)
+      case .warming, .serving: open
+      }
+    self.init(
+      instance: status.instance.number, healthy: status.state == .serving && status.health == .healthy, probe: status.lastProbe,
+      inFlight: inFlight)
+  }
+}
+
+extension Fence {
+  /// The machine part of `user@machine:boot:pid:random`; the whole owner where it has another form.
+  var machine: String {
+    guard let at = owner.lastIndex(of: "@") else { return owner }
+    return String(owner[owner.index(after: at)...].prefix { $0 != ":" })
+  }
+}
+
+extension Failure {
+  /// What a gateway refused.
+  init(_ error: AdminError, gateway: GatewayID) {
+    switch error.reason {
+    case .fenceHeld:
+      self.init(.fenced, "gateway \(gateway) has a newer fence: \(error.holder.map(\.description) ?? error.error)", remedy: error.remedy)
+    default: self.init(.gateway, "gateway \(gateway): \(error.error)", remedy: error.remedy)
+    }
+  }
+}

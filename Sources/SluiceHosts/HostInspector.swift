@@ -1,0 +1,186 @@
+internal import Glibc
+package import SluiceModel
+internal import SluiceSSH
+internal import SluiceRollout
+
+/// What `sluice hosts check` shows of one host.
+package struct HostReport: Hashable, Sendable {
+  /// Something that keeps Sluice from releasing there, or will hurt later.
+  package struct Problem: Hashable, Sendable {
+    package var message: String
+    /// What to do; may be empty.
+    package var remedy: String
+    /// A warning lets releases go on.
+    package var isWarning: Bool
+
+    package init(_ message: String, remedy: String, isWarning: Bool = false) {
+      self.message = message
+      self.remedy = remedy
+      self.isWarning = isWarning
+    }
+  }
+
+  package var host: HostName
+  package var rack: RackName
+  /// Whether SSH got in.
+  package var isReachable = false
+  /// From nothing to an authenticated connection.
+  package var connectTime: Duration?
+  /// One command, there and back.
+  package var latency: Duration?
+  /// Who the scripts run as, after sudo.
+  package var user: String?
+  package var isRoot = false
+  /// `systemd`, or the name of PID 1.
+  package var initSystem: String?
+  /// What run.runtime: auto comes to.
+  package var runtime: RuntimeKind?
+  package var missingTools: [String] = []
+  package var architecture: String?
+  package var kernel: String?
+  package var system: String?
+  /// Free on the file system of `root`, in bytes.
+  package var diskFree: Int64?
+  package var memory: Int64?
+  package var memoryAvailable: Int64?
+  package var cpus: Int?
+  /// Ports of the asked range that something listens on.
+  package var portsTaken: [Int] = []
+  /// The host's clock minus this machine's, in milliseconds, give or take the latency (a second where its `date` knows no fractions).
+  package var clockDifference: Int64?
+  /// Whether sshd lets readiness be asked through it.
+  package var forwarding: Bool?
+  package var problems: [Problem] = []
+
+  package init(host: HostName, rack: RackName) {
+    self.host = host
+    self.rack = rack
+  }
+
+  /// Nothing but warnings.
+  package var isUsable: Bool { problems.allSatisfy(\.isWarning) }
+}
+
+/// Looks at hosts without changing anything.
+package struct HostInspector: Sendable {
+  private let hands: FleetHosts
+
+  package init(hands: FleetHosts) { self.hands = hands }
+
+  /// All hosts at once, in their order. `ports` are those whose use is asked about.
+  package func inspect(_ hosts: [Host], ports: PortRange = PortRange(from: 1, to: 65_535)) async -> [HostReport] {
+    await withTaskGroup(of: (Int, HostReport).self) { group in
+      for (index, host) in hosts.enumerated() { group.addTask { (index, await inspect(host, ports: ports)) } }
+      var reports: [(Int, HostReport)] = []
+      for await report in group { reports.append(report) }
+      return reports.sorted { $0.0 < $1.0 }.map(\.1)
+    }
+  }
+
+  package func inspect(_ host: Host, ports: PortRange = PortRange(from: 1, to: 65_535)) async -> HostReport {
+    var report = HostReport(host: host.name, rack: host.rack)
+    do {
+      let began = ContinuousClock.now
+      let connection = try await hands.link(host).openConnection()
+      report.connectTime = .now - began
+      report.isReachable = true
+      await checkForwarding(connection, &report)
+      var script = HostScript(InspectScript.source)
+      script.set("root", host.root)
+      script.set("hex", ProcAddress.pattern(host.serviceAddress))
+      script.set(range: ports)
+      let sent = (monotonic: ContinuousClock.now, wall: Self.wallMilliseconds())
+      let answer = try await hands.link(host).run(script, .inspect, limits: hands.limits)
+      let latency = ContinuousClock.now - sent.monotonic
+      report.latency = latency
+      report.take(answer)
+      report.clockDifference = answer.number("clock", as: Int64.self).map { $0 - sent.wall - latency.milliseconds }
+    } catch {
+      switch HostTrouble(error) {
+      case .failed(let failure):
+        report.problems.append(.init(failure.message + (failure.output.isEmpty ? "" : ": \(failure.output)"), remedy: failure.remedy))
+      case .unreachable(let why), .inDoubt(let why): report.problems.append(.init(why, remedy: ""))
+      }
+      return report
+    }
+    report.judge(host)
+    return report
+  }
+
+  private func checkForwarding(_ connection: SSHConnection, _ report: inout HostReport) async {
+    do {
+      let channel = try await connection.openDirectTCPIP(host: "127.0.0.1", port: 1)
+      await channel.close()
+      report.forwarding = true
+    } catch let error as SSHError where error.code == .forwardRefused {
+      report.forwarding = true
+    } catch let error as SSHError where error.code == .forwardingForbidden {
+      report.forwarding = false
+    } catch {
+      report.forwarding = nil
+    }
+  }
+
+  private static func wallMilliseconds() -> Int64 {
+    var time = timespec()
+    clock_gettime(CLOCK_REALTIME, &time)
+    return Int64(time.tv_sec) * 1000 + Int64(time.tv_nsec) / 1_000_000
+  }
+}
+
+extension HostReport {
+  mutating func take(_ answer: HostAnswer) {
+    user = answer.value("user")
+    isRoot = answer.value("uid") == "0"
+    initSystem = answer.value("init")
+    runtime = answer.value("runtime").flatMap(RuntimeKind.init)
+    missingTools = answer.values("missing")
+    architecture = answer.value("architecture")
+    kernel = answer.value("kernel")
+    system = answer.value("system")
+    diskFree = answer.number("free", as: Int64.self).map { $0 * 1024 }
+    memory = answer.number("memory", as: Int64.self).map { $0 * 1024 }
+    memoryAvailable = answer.number("available", as: Int64.self).map { $0 * 1024 }
+    cpus = answer.number("cpus")
+    portsTaken = Set(answer.values("listening").compactMap { Int($0) }).sorted()
+    if answer.value("writable") != "1" {
+      problems.append(
+        .init("the root directory cannot be written by \(user ?? "the login user")", remedy: "Make it writable, or set ssh.become: sudo."))
+    }
+  }
+
+  /// Names what is wrong with what was seen.
+  mutating func judge(_ host: Host) {
+    if !missingTools.isEmpty {
+      problems.append(
+        .init(
+          "these tools are missing: \(missingTools.joined(separator: ", "))",
+          remedy: "Install them (Debian: apt-get install coreutils util-linux tar gzip mawk)."))
+    }
+    if forwarding == false {
+      problems.append(
+        .init(
+          "sshd forbids forwarding, so that http and tcp readiness cannot be asked",
+          remedy: "Set AllowTcpForwarding local in its sshd_config, or use health.readiness: { exec: … } for all services.", isWarning: true
+        ))
+    }
+    if let difference = clockDifference, abs(difference) > 2000 {
+      problems.append(
+        .init(
+          "its clock differs from this machine's by \(difference) ms", remedy: "Let it follow NTP: times in logs cannot be compared.",
+          isWarning: true))
+    }
+    if let diskFree, diskFree < 256 << 20 {
+      problems.append(
+        .init(
+          "only \(diskFree >> 20) MiB are free for \(host.root)", remedy: "Make room: a release is kept packed and unpacked.",
+          isWarning: true))
+    }
+    if initSystem == "systemd", runtime == .process {
+      problems.append(
+        .init(
+          "systemd runs there, and \(user ?? "the login user") may not make units: services run under Sluice's own supervisor and do not come back after a reboot",
+          remedy: "Set ssh.become: sudo, or log in as root.", isWarning: true))
+    }
+  }
+}

@@ -1,0 +1,33 @@
+/// What `sluice hosts check` asks; it changes nothing. Variables: root, hex, from, to.
+enum InspectScript {
+  static let source = #"""
+    say "user $(id -un)"
+    say "uid $(id -u)"
+    if [ -d /run/systemd/system ]; then say "init systemd"; else say "init $(cat /proc/1/comm 2>/dev/null)"; fi
+    if uses_systemd; then say "runtime systemd"; else say "runtime process"; fi
+    for tool in tar gzip sha256sum flock setsid awk; do command -v "$tool" >/dev/null 2>&1 || say "missing $tool"; done
+    say "architecture $(uname -m)"
+    say "kernel $(uname -r)"
+    [ ! -r /etc/os-release ] || say "system $(. /etc/os-release && printf '%s' "${PRETTY_NAME:-${ID:-}}")"
+    at=$root
+    while [ ! -e "$at" ]; do
+      at=${at%/*}
+      [ -n "$at" ] || at=/
+    done
+    if [ -w "$at" ]; then say "writable 1"; else say "writable 0"; fi
+    free=$(df -Pk "$at" 2>/dev/null | awk 'NR == 2 { print $4 }')
+    [ -z "$free" ] || say "free $free"
+    while read -r name value unit; do
+      case $name in
+        MemTotal:) say "memory $value" ;;
+        MemAvailable:) say "available $value" ;;
+      esac
+    done </proc/meminfo
+    say "cpus $(grep -c '^processor' /proc/cpuinfo)"
+    listening "$from" "$to" | while read -r port inode; do say "listening $port"; done
+    time=$(date +%s%3N)
+    case $time in *[!0-9]* | '') time=$(date +%s)000 ;; esac
+    say "clock $time"
+    finish
+    """#
+}

@@ -1,0 +1,69 @@
+/// What a host keeps for controllers: the record's copy, and the fence's end.
+enum RecordScripts {
+  /// Variables: root, base, owner, epoch, revision (epoch and version, two words), content.
+  static let replicate = #"""
+    enter
+    held_epoch=0 held_version=0
+    if [ -f "$base/record.json" ]; then
+      IFS= read -r first <"$base/record.json" || :
+      first=${first#'{"revision":"'}
+      first=${first%%'"'*}
+      held_epoch=${first%%.*} held_version=${first#*.}
+      case $held_epoch$held_version in '' | *[!0-9]*) held_epoch=0 held_version=0 ;; esac
+    fi
+    set -- $revision
+    if [ "$1" -gt "$held_epoch" ] || { [ "$1" -eq "$held_epoch" ] && [ "$2" -gt "$held_version" ]; }; then
+      put "$base/record.json" "$content"
+      sync_files "$base"
+    fi
+    say done
+    finish
+    """#
+
+  /// Variables: root, base, service, owner, epoch, keep (digests), packed (how many of them keep their packed artifact).
+  static let release = #"""
+    enter
+    read_fence
+    write_fence "$fence_machine" "$fence_since" 1
+    used= versions= removed=
+    for each in "$base"/instances/*/; do
+      [ -d "$each" ] || continue
+      each=${each%/}
+      if load_instance "${each##*/}"; then
+        used="$used $i_release"
+        versions="$versions $i_secrets"
+      else
+        rm -rf "$each"
+      fi
+    done
+    count=0 artifacts=
+    for each in $keep; do
+      count=$((count + 1))
+      [ "$count" -gt "$packed" ] || [ ! -f "$base/releases/$each/artifact" ] || artifacts="$artifacts $(cat "$base/releases/$each/artifact")"
+    done
+    for each in "$base"/releases/*/ "$base"/releases/.*.new/; do
+      [ -d "$each" ] || continue
+      each=${each%/}
+      case " $keep $used " in *" ${each##*/} "*) continue ;; esac
+      chmod -R u+w "$each"
+      mv "$each" "$base/releases/.gone.new" 2>/dev/null && each=$base/releases/.gone.new
+      rm -rf "$each"
+      removed=1
+    done
+    rm -f "$base"/releases/.*.json "$base"/artifacts/lock.*
+    for each in "$base"/artifacts/*.tar.gz "$base"/artifacts/*.part; do
+      [ -f "$each" ] || continue
+      name=${each##*/}
+      case " $artifacts " in *" ${name%.tar.gz} "*) continue ;; esac
+      rm -f "$each"
+    done
+    for each in "$base"/secrets/*; do
+      [ -f "$each" ] || continue
+      case " $versions " in *" ${each##*/} "*) continue ;; esac
+      rm -f "$each"
+    done
+    [ -z "$removed" ] || raise_generation
+    say done
+    finish
+    """#
+}

@@ -1,0 +1,203 @@
+/// Ensures that an instance runs. Nothing is left of it where it cannot be started.
+///
+/// Variables: root, base, service, number, owner, epoch, slots, hex, address, port, digest, runtime, program, user, limits, settings, about,
+/// environment, version (of the secrets; empty without any), secrets, known (1: `secrets` holds their values), head, tail (of the unit),
+/// supervise, launch.
+enum StartScript {
+  static let source = InstanceScripts.common + choice + reservation + files + runtimes + main
+
+  private static let choice = #"""
+    choose_runtime() {
+      case $runtime in
+        auto) if uses_systemd; then runtime=systemd; else runtime=process; fi ;;
+        systemd)
+          uses_systemd || fail host "runtime systemd is asked for, and $(if [ -d /run/systemd/system ]; then say "$(id -un) may not make units"; else say "systemd is not PID 1 here"; fi)" \
+            "set ssh.become: sudo where systemd runs, or run.runtime: auto"
+          ;;
+      esac
+      [ "$runtime" = systemd ] || [ -z "$limits" ] || fail host "run.limits needs the systemd runtime, and this host has only the process runtime" \
+        "leave run.limits out for this host's services, or set ssh.become: sudo where systemd runs"
+    }
+    check_user() {
+      me=$(id -un)
+      [ -n "$user" ] && [ "$user" != "$me" ] || return 0
+      id -u "$user" >/dev/null 2>&1 || fail host "run.user $user does not exist on this host" "create it there: useradd --system $user"
+      [ "$(id -u)" = 0 ] || fail host "the service runs as $user, and $me may not become another user" "set ssh.become: sudo, or leave run.user out"
+    }
+    find_program() {
+      path=
+      case $program in
+        /*) path=$program ;;
+        */*) path=$release/files/$program ;;
+        *)
+          if [ -f "$release/files/$program" ]; then
+            path=$release/files/$program
+          else
+            old=$IFS
+            IFS=:
+            for each in $PATH; do
+              if [ -f "$each/$program" ] && [ -x "$each/$program" ]; then
+                path=$each/$program
+                break
+              fi
+            done
+            IFS=$old
+          fi
+          ;;
+      esac
+      [ -n "$path" ] && [ -e "$path" ] || fail start "the command $program does not exist: ${path:-neither the release nor PATH has it}" "look at run.command and at what the artifact holds"
+      [ -f "$path" ] && [ -x "$path" ] || fail start "$path is not an executable file" "make it executable before it is packed"
+    }
+
+    """#
+
+  private static let reservation = #"""
+    # Slot and port, under the host-wide lock. A claim whose instance has no directory is a remnant.
+    reserve() {
+      lock 9 "$root/lock"
+      taken=0
+      for each in "$root"/ports/*; do
+        [ -f "$each" ] || continue
+        read -r holder <"$each" || holder=
+        [ "$holder" != "$service $number" ] || continue
+        if [ ! -d "$root/${holder% *}/instances/${holder##* }" ]; then
+          rm -f "$each"
+          continue
+        fi
+        taken=$((taken + 1))
+        [ "${each##*/}" != "$port" ] || fail portTaken "port $port is held by ${holder% *}/${holder##* }"
+      done
+      [ "$taken" -lt "$slots" ] || fail host "all $slots slots of this host are taken" "raise the host's slots, or move an instance away"
+      ! is_listening "$port" || fail portTaken "port $port is taken: $(holder_of "$port") listens on it" "stop that process, or give the service other ports"
+      mkdir -p "$dir" || fail host "$dir cannot be made"
+      put "$root/ports/$port" "$service $number
+    "
+      exec 9>&-
+    }
+
+    """#
+
+  private static let files = #"""
+    private_file() {
+      ( umask 077 && printf '%s' "$2" >"$1.new" ) && { [ -z "$user" ] || [ "$user" = "$me" ] || chown "$user" "$1.new"; }
+    }
+    write_secrets() {
+      [ -n "$version" ] || return 0
+      file=$base/secrets/$version
+      if [ "$known" = 1 ]; then
+        private_file "$file" "$secrets" && sync_files "$file.new" && mv -f "$file.new" "$file" || give_up staging "the secrets could not be written to $file"
+      else
+        [ -f "$file" ] || give_up staging "the secrets of version $version are neither here nor on this host" "apply from where they can be read"
+      fi
+    }
+    # The settings come last: an instance exists once it has them.
+    write_files() {
+      private_file "$dir/env" "$environment" &&
+        printf '%s' "$about" >"$dir/instance.json.new" &&
+        printf '%s\n' "$runtime" >"$dir/runtime.new" &&
+        printf '%s\n' "$path" >"$dir/program.new" &&
+        printf '%s' "$launch" >"$dir/launch.new" &&
+        printf '%s' "$supervise" >"$dir/supervise.new" &&
+        printf '%s' "$settings" >"$dir/settings.new" || give_up host "the instance's files could not be written: is the disk full?" "make room on the file system of $root"
+      set -- env instance.json runtime program launch supervise settings
+      ( cd "$dir" && sync_files env.new instance.json.new runtime.new program.new launch.new supervise.new settings.new &&
+        for each in "$@"; do mv -f "$each.new" "$each" || exit 1; done && sync_files . ) || give_up host "the instance's files could not be written: is the disk full?"
+    }
+
+    """#
+
+  private static let runtimes = #"""
+    give_up() {
+      i_runtime=$runtime
+      say_log
+      if [ "$runtime" = systemd ]; then
+        rm -f "$wanted/$unit"
+        systemctl stop "$unit" >/dev/null 2>&1
+      else
+        i_kill_after=1000
+        end_processes
+      fi
+      remove_instance
+      fail "$@"
+    }
+    start_systemd() {
+      escaped=$(printf '%s\n' "$path" | sed 's/[\\"]/\\&/g; s/%/%%/g')
+      content="$head
+    ExecStart=\"$escaped\"$tail"
+      old=
+      [ ! -f "$units/$unit" ] || old=$(cat "$units/$unit")
+      if [ "$old" != "$content" ]; then
+        put "$units/$unit" "$content"
+        [ -z "$old" ] || systemctl daemon-reload
+      fi
+      mkdir -p "$wanted" && ln -sf "$units/$unit" "$wanted/$unit" || give_up host "the unit could not be enabled"
+      [ -z "$old" ] || systemctl reset-failed "$unit" 2>/dev/null
+      problem=$(systemctl start "$unit" 2>&1) || {
+        case $problem in *"not found"*) systemctl daemon-reload && problem=$(systemctl start "$unit" 2>&1) && return 0 ;; esac
+        result=$(systemctl show -p Result --value "$unit")
+        case $result in
+          exit-code | signal | core-dump) give_up start "$path ended as soon as it was started: $(end_of_unit)" "look at its last words, and at run.command" ;;
+        esac
+        give_up start "systemd could not start $unit ($result): ${problem%%"
+    "*}" "on the host: journalctl -u $unit"
+      }
+    }
+    end_of_unit() {
+      case $(systemctl show -p ExecMainCode --value "$unit") in
+        2 | 3) printf 'ended by signal %s' "$(systemctl show -p ExecMainStatus --value "$unit")" ;;
+        *)
+          status=$(systemctl show -p ExecMainStatus --value "$unit")
+          # systemd's own, before the program ran (systemd.exec(5)).
+          if [ "$status" = 203 ]; then printf 'it cannot be executed here (another architecture, or its interpreter is missing)'; else printf 'exit status %s' "$status"; fi
+          ;;
+      esac
+    }
+    # Whether the instance has ended by itself; sets how to what is known of it.
+    has_ended() {
+      if [ "$runtime" = systemd ]; then
+        state=$(systemctl show -p SubState -p NRestarts "$unit")
+        case "$state " in *NRestarts=0[!0-9]*) case $state in *SubState=running* | *SubState=start*) return 1 ;; esac ;; esac
+        how=$(end_of_unit)
+      else
+        [ -f "$dir/exit" ] || return 1
+        how="exit status $(cat "$dir/exit")"
+      fi
+    }
+
+    """#
+
+  private static let main = #"""
+    enter
+    release=$base/releases/$digest
+    [ -d "$release" ] || fail staging "the release is not on this host" "apply again: it will be brought"
+    if load_instance "$number" && [ "$i_release" = "$digest" ] && is_running; then
+      read_generation
+      say "generation ${generation:-0}"
+      finish
+    fi
+    choose_runtime
+    check_user
+    find_program
+    if [ "$i_runtime" = process ]; then
+      killed=0
+      i_kill_after=0
+      end_processes
+    fi
+    i_signal=KILL
+    reserve
+    write_secrets
+    write_files
+    i_runtime=$runtime
+    "start_$runtime"
+    tries=0
+    while [ "$tries" -lt 6 ] && ! is_listening "$port"; do
+      if has_ended; then give_up start "$path ended as soon as it was started: $how" "look at its last words, and at run.command"; fi
+      tries=$((tries + 1))
+      nap
+    done
+    raise_generation
+    say "generation $generation"
+    say "runtime $runtime"
+    finish
+    """#
+}

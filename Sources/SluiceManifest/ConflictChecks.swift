@@ -1,0 +1,97 @@
+import SluiceModel
+
+/// What two documents, or two parts of one, cannot both have.
+struct ConflictChecks {
+  private let declarations: Declarations
+  private let report: Report
+
+  init(_ declarations: Declarations, _ report: Report) {
+    self.declarations = declarations
+    self.report = report
+  }
+
+  /// Adds what it finds to the report.
+  func run() {
+    checkNames(declarations.fleets.map { ($0.document, "", $0.value.name.rawValue) }, kind: "fleet")
+    checkNames(declarations.gateways.map { ($0.document, $0.value.fleet.rawValue, $0.value.name.rawValue) }, kind: "gateway")
+    checkNames(declarations.services.map { ($0.document, $0.value.policy.fleet.rawValue, $0.value.policy.name.rawValue) }, kind: "service")
+    for fleet in declarations.fleets { checkAddresses(fleet) }
+    checkRoutes()
+    for service in declarations.services { checkReserved(service) }
+  }
+
+  /// A service's directory on a host stands beside what Sluice keeps there for all of them.
+  private func checkReserved(_ service: Declared<ServiceManifest>) {
+    let name = service.value.policy.name.rawValue
+    guard ["ports", "lock", "generation", "gateway"].contains(name) else { return }
+    report.error(
+      .invalidValue, "a service cannot be called `\(name)`: Sluice keeps a file of its own by that name on every host",
+      at: service.document.place("metadata.name"), suggestion: "write `\(name)-service`, say")
+  }
+
+  private func checkNames(_ names: [(document: Document, fleet: String, name: String)], kind: String) {
+    var seen: [[String]: Place] = [:]
+    for (document, fleet, name) in names where !name.isEmpty {
+      let place = document.place("metadata.name")
+      if let first = seen[[fleet, name]] {
+        report.error(
+          .duplicateName, "two \(kind)s are called `\(name)`", at: place,
+          suggestion: "the other is in \(report.describe(first, from: place)); give one of them another name")
+      } else {
+        seen[[fleet, name]] = place
+      }
+    }
+  }
+
+  private func checkAddresses(_ fleet: Declared<Fleet>) {
+    var reached: [String: (host: HostName, place: Place)] = [:]
+    var served: [String: HostName] = [:]
+    for (rackIndex, rack) in fleet.value.racks.enumerated() {
+      for (hostIndex, host) in rack.hosts.enumerated() where !host.address.isEmpty {
+        let path = "spec.racks[\(rackIndex)].hosts[\(hostIndex)]"
+        let key = "\(host.address.lowercased()) \(host.ssh.port ?? 22)"
+        if let other = reached[key] {
+          let place = fleet.document.place("\(path).address")
+          report.error(
+            .duplicateAddress, "hosts `\(other.host)` and `\(host.name)` have the same address and port", at: place,
+            suggestion: "the other is in \(report.describe(other.place, from: place)); one machine is one host")
+          continue
+        }
+        reached[key] = (host.name, fleet.document.place("\(path).address"))
+        guard host.slots > 0 else { continue }
+        if let other = served[host.serviceAddress.lowercased()] {
+          report.warning(
+            .sharedServiceAddress, "hosts `\(other)` and `\(host.name)` share the service address `\(host.serviceAddress)`",
+            at: fleet.document.place(fleet.document.has("\(path).serviceAddress") ? "\(path).serviceAddress" : "\(path).address"),
+            suggestion: "each host gives out its ports by itself; instances of both would meet on one port")
+        } else {
+          served[host.serviceAddress.lowercased()] = host.name
+        }
+      }
+    }
+  }
+
+  /// Two services for the same requests at a gateway: only one of them would get any.
+  private func checkRoutes() {
+    var taken: [[String]: (service: ServiceName, place: Place)] = [:]
+    for service in declarations.services {
+      guard let route = service.value.policy.route, !route.gateway.rawValue.isEmpty else { continue }
+      let path = route.path.count > 1 && route.path.hasSuffix("/") ? String(route.path.dropLast()) : route.path
+      for (index, host) in (route.hosts.isEmpty ? [""] : route.hosts).enumerated() {
+        let key = [service.value.policy.fleet.rawValue, route.gateway.rawValue, host, path]
+        let place = service.document.place(host.isEmpty ? "spec.route.path" : "spec.route.hosts[\(index)]")
+        let requests = "`\(host.isEmpty ? "any host" : host)` and path `\(path)` at gateway `\(route.gateway)`"
+        if let other = taken[key] {
+          let message =
+            other.service == service.value.policy.name && other.place.source == place.source && other.place.line == place.line
+            ? "`route.hosts` names `\(host)` twice" : "service `\(other.service)` already takes \(requests)"
+          report.error(
+            .duplicateRoute, message, at: place,
+            suggestion: "the other is in \(report.describe(other.place, from: place)); give one of them another host or path")
+        } else {
+          taken[key] = (service.value.policy.name, place)
+        }
+      }
+    }
+  }
+}

@@ -1,0 +1,68 @@
+import SluiceModel
+
+/// Whether what documents name exists.
+struct ReferenceChecks {
+  private let declarations: Declarations
+  private let report: Report
+
+  init(_ declarations: Declarations, _ report: Report) {
+    self.declarations = declarations
+    self.report = report
+  }
+
+  /// Adds what it finds to the report.
+  func run() {
+    // In a document that could not be read may be what a name means: a second report of the same mistake helps nobody.
+    guard !report.isIncomplete else { return }
+    for gateway in declarations.gateways {
+      checkFleet(gateway.value.fleet, in: gateway.document)
+      checkHosts(gateway)
+    }
+    for service in declarations.services {
+      checkFleet(service.value.policy.fleet, in: service.document)
+      checkRoute(service)
+    }
+  }
+
+  private func checkFleet(_ name: FleetName, in document: Document) {
+    guard !name.rawValue.isEmpty, !declarations.fleets.contains(where: { $0.value.name == name }) else { return }
+    let place = document.place("spec.fleet")
+    guard !declarations.fleets.isEmpty else {
+      report.error(
+        .noFleet, "`fleet: \(name)` names nothing: there is no Fleet among these files", at: place,
+        suggestion: "name the file with `kind: Fleet` too")
+      return
+    }
+    let names = declarations.fleets.map(\.value.name.rawValue)
+    report.error(
+      .unknownReference, "there is no fleet `\(name)`", at: place,
+      suggestion: NearestName.hint(name.rawValue, in: names, what: "fleets among these files"))
+  }
+
+  private func checkHosts(_ gateway: Declared<Gateway>) {
+    guard let fleet = declarations.fleets.first(where: { $0.value.name == gateway.value.fleet }) else { return }
+    let names = fleet.value.hosts.map(\.name.rawValue)
+    for (index, host) in gateway.value.hosts.enumerated() where fleet.value.host(host) == nil {
+      report.error(
+        .unknownReference, "there is no host `\(host)` in fleet `\(fleet.value.name)`", at: gateway.document.place("spec.hosts[\(index)]"),
+        suggestion: NearestName.hint(host.rawValue, in: names, what: "hosts"))
+    }
+  }
+
+  private func checkRoute(_ service: Declared<ServiceManifest>) {
+    guard let route = service.value.policy.route, !route.gateway.rawValue.isEmpty else { return }
+    let place = service.document.place("spec.route.gateway")
+    let named = declarations.gateways.filter { $0.value.name == route.gateway }
+    let fleet = service.value.policy.fleet
+    if named.isEmpty {
+      report.error(
+        .unknownReference, "there is no gateway `\(route.gateway)`", at: place,
+        suggestion: NearestName.hint(
+          route.gateway.rawValue, in: declarations.gateways.map(\.value.name.rawValue), what: "gateways among these files"))
+    } else if !fleet.rawValue.isEmpty, !named.contains(where: { $0.value.fleet == fleet }) {
+      report.error(
+        .wrongFleet, "gateway `\(route.gateway)` belongs to fleet `\(named[0].value.fleet)`, this service to `\(fleet)`", at: place,
+        suggestion: "name a gateway of fleet `\(fleet)`")
+    }
+  }
+}

@@ -1,0 +1,36 @@
+import SluiceModel
+
+extension Form where Output == Strategy {
+  /// The `strategy` mapping: one key, with the strategy's own settings below it.
+  static var strategy: Form {
+    object { reader in
+      reader.notBuilt("canary", "blueGreen", "analysis")
+      let rolling = reader.optional("rolling", .rolling).map { Strategy.rolling($0) }
+      let recreate = reader.optional("recreate", .recreate).map { Strategy.recreate($0) }
+      _ = reader.exactlyOne(of: ["rolling", "recreate"], notBuilt: ["canary", "blueGreen"])
+      return rolling ?? recreate
+    }
+  }
+}
+
+extension Form where Output == Rolling {
+  /// The `rolling` mapping.
+  static var rolling: Form {
+    object(acceptsNothing: true) { reader in
+      let defaults = Rolling()
+      return Rolling(
+        maxUnavailable: reader.optional("maxUnavailable", .amount, default: defaults.maxUnavailable),
+        maxSurge: reader.optional("maxSurge", .amount, default: defaults.maxSurge),
+        rackOrder: reader.optional("order", .choice([("rack", true)]), default: defaults.rackOrder),
+        rackLossFloor: reader.optional("rackLossFloor", .amount) ?? defaults.rackLossFloor,
+        pauseBetween: reader.optional("pauseBetween", .duration(), default: defaults.pauseBetween))
+    }
+  }
+}
+
+extension Form where Output == Recreate {
+  /// The `recreate` mapping.
+  static var recreate: Form {
+    object(acceptsNothing: true) { reader in Recreate(queue: reader.optional("queue", .duration(), default: Recreate().queue)) }
+  }
+}

@@ -1,0 +1,84 @@
+import SluiceModel
+
+/// Warnings about times and numbers of one service that contradict each other at 3 in the morning.
+struct TimingChecks {
+  private let declarations: Declarations
+  private let report: Report
+
+  init(_ declarations: Declarations, _ report: Report) {
+    self.declarations = declarations
+    self.report = report
+  }
+
+  /// Adds what it finds to the report.
+  func run() {
+    for service in declarations.services where !service.document.hasErrors {
+      checkDrain(service)
+      checkHealth(service)
+      checkDeadline(service)
+      checkStrategy(service)
+    }
+  }
+
+  private func checkDrain(_ service: Declared<ServiceManifest>) {
+    let policy = service.value.policy
+    guard let route = policy.route, policy.drain.timeout < route.timeouts.response else { return }
+    let path = service.document.has("spec.drain.timeout") ? "spec.drain.timeout" : "spec.route.timeouts.response"
+    report.warning(
+      .drainBelowResponse,
+      "`drain.timeout` (\(policy.drain.timeout)) is below `route.timeouts.response` (\(route.timeouts.response)): slow requests would be cut off",
+      at: service.document.place(path), suggestion: "write `drain: { timeout: \(route.timeouts.response) }`")
+  }
+
+  private func checkHealth(_ service: Declared<ServiceManifest>) {
+    let (policy, readiness) = (service.value.policy, service.value.readiness)
+    if policy.minHealthyTime == .zero {
+      report.warning(
+        .noMinHealthyTime, "`health.minHealthyTime` is 0: an instance that crashes a moment after its first answer counts as healthy",
+        at: service.document.place("spec.health.minHealthyTime"), suggestion: "write `minHealthyTime: 5s`")
+    }
+    if readiness.timeout > readiness.interval * Int64(readiness.fall) {
+      report.warning(
+        .probeTimeout,
+        "`readiness.timeout` (\(readiness.timeout)) is longer than `fall` intervals (\(readiness.fall) × \(readiness.interval)): a hanging instance is found late",
+        at: service.document.place("spec.health.readiness.timeout"), suggestion: "write `timeout: \(readiness.interval)`")
+    }
+    let earliest = readiness.interval * Int64(readiness.rise - 1)
+    if policy.startTimeout <= earliest {
+      report.warning(
+        .startTimeoutTooShort,
+        "`health.startTimeout` (\(policy.startTimeout)) ends before `rise: \(readiness.rise)` answers can be had (\(earliest))",
+        at: service.document.place("spec.health.startTimeout"), suggestion: "write more than `\(earliest)`")
+    }
+  }
+
+  private func checkDeadline(_ service: Declared<ServiceManifest>) {
+    let policy = service.value.policy
+    let needed = policy.startTimeout + policy.minHealthyTime
+    guard policy.progressDeadline < needed else { return }
+    let path = service.document.has("spec.progressDeadline") ? "spec.progressDeadline" : "spec.health"
+    report.warning(
+      .progressDeadlineTooShort,
+      "`progressDeadline` (\(policy.progressDeadline)) is shorter than `startTimeout` and `minHealthyTime` together (\(needed))",
+      at: service.document.place(path), suggestion: "write `progressDeadline: \(max(needed * 2, .minutes(10)))`")
+  }
+
+  private func checkStrategy(_ service: Declared<ServiceManifest>) {
+    let policy = service.value.policy
+    switch policy.strategy {
+    case .rolling(let rolling):
+      if policy.replicas == 1, rolling.maxUnavailable.roundedDown(of: 1) >= 1 {
+        report.warning(
+          .dropsToZero, "with 1 replica, `maxUnavailable: \(rolling.maxUnavailable)` leaves none while it is replaced",
+          at: service.document.place("spec.strategy.rolling.maxUnavailable"),
+          suggestion: "write `maxUnavailable: 0, maxSurge: 1`, or `recreate`, which holds requests meanwhile")
+      }
+    case .recreate:
+      if policy.route == nil, service.document.has("spec.strategy.recreate.queue") {
+        report.warning(
+          .queueWithoutRoute, "`recreate.queue` holds no request: this service has no route",
+          at: service.document.place("spec.strategy.recreate.queue"), suggestion: "remove `queue`, or add `route`")
+      }
+    }
+  }
+}

@@ -1,0 +1,269 @@
+import SluiceModel
+
+extension Absorber {
+  mutating func obey(_ command: Command) throws(Refusal) {
+    switch command.verb {
+    case .apply(let policy, let digest, let spec, let secrets, let force, let dropsScale):
+      if dropsScale || record.scale == policy.replicas { record.scale = nil }
+      try apply(policy: policy, digest: digest, spec: spec, secrets: secrets, force: force, command)
+    case .pause: try pause(command)
+    case .resume: try resume()
+    case .abort: try abort("aborted by \(command.by)")
+    case .retry: try retry()
+    case .rollback(let to): try rollback(to: to, command)
+    case .scale(let count): try scale(count, command)
+    case .restart(let instance): try restart(instance, command)
+    case .stop: try stop(command)
+    case .start: try start(command)
+    case .settle(let cause, let override): settle(cause: cause, overridesFloor: override, command)
+    case .exclude(let id, let excluded): try exclude(id, excluded, command)
+    case .interrupt: record.rollout?.interrupted = true
+    }
+  }
+
+  // MARK: Apply
+
+  private mutating func apply(
+    policy: ServicePolicy, digest: Digest, spec: ReleaseSpec, secrets: String, force: Bool, _ command: Command
+  ) throws(Refusal) {
+    let known = record.releases.last { $0.digest == digest }
+    if let known, case .bad(let why) = known.status, !force {
+      throw Refusal(
+        "release \(record.service)\(known.number) (\(digest.short)) is marked bad: \(why)",
+        remedy: "build a new release, or say --force to try this one again")
+    }
+    let release: ReleaseNumber
+    if let known {
+      release = known.number
+      if case .bad = known.status, let index = record.releases.firstIndex(where: { $0.number == known.number }) {
+        record.releases[index].status = .candidate
+      }
+    } else {
+      release = ReleaseNumber((record.releases.last?.number.number ?? 0) + 1)
+      record.releases.append(Release(number: release, digest: digest, spec: spec))
+    }
+    let former = record.policy == policy ? nil : record.policy
+    record.policy = policy
+    let goal = Goal(release: release, replicas: record.scale ?? policy.replicas, secrets: secrets)
+    if let rollout = record.rollout {
+      let former = rollout.formerPolicy ?? former
+      if rollout.goal == goal, rollout.direction.isForward {
+        record.rollout?.formerPolicy = former
+        return try resume()
+      }
+      try supersede(with: goal, former: former, command)
+    } else if goal != reached || !isWhole(goal) {
+      begin("apply", goal: goal, former: record.stable == nil ? nil : former, command, countsLost: true)
+    }
+  }
+
+  /// What stands when nothing is under way.
+  private var reached: Goal { record.stable ?? Goal(release: nil, replicas: 0) }
+
+  /// Whether every instance is as the goal says: an apply of what is already so does nothing.
+  private func isWhole(_ goal: Goal) -> Bool {
+    let planner = WavePlanner(record: record, view: view, goal: goal, goesBack: false)
+    guard case .settled = planner.next() else { return false }
+    return !record.instances.contains { $0.condemned != nil || $0.phase == .lost }
+  }
+
+  /// A newer wish takes the place of the one under way; it goes back to where that one came from.
+  private mutating func supersede(with goal: Goal, former: ServicePolicy?, _ command: Command) throws(Refusal) {
+    guard let rollout = record.rollout else { return }
+    note(.warning, "rollout-superseded", "rollout \(rollout.number) is superseded by \(command.by)")
+    let origin = rollout.origin
+    record.rollout = nil
+    // Their outcomes belong to the rollout that is gone.
+    record.attempts.removeAll { $0.action.object == .hook || $0.action.object == .replica }
+    begin("apply", goal: goal, origin: origin, former: former, command, countsLost: true)
+    if record.rollout?.direction.isForward ?? false { unwind(to: goal) }
+  }
+
+  private mutating func begin(
+    _ cause: String, goal: Goal, origin: Goal? = nil, former: ServicePolicy? = nil, _ command: Command, countsLost: Bool = false,
+    overridesFloor: Bool = false
+  ) {
+    var rollout = Rollout(
+      number: record.nextRollout, cause: cause, by: command.by, startedAt: command.at, goal: goal, origin: origin ?? reached,
+      now: record.activeTime)
+    rollout.overridesFloor = overridesFloor
+    rollout.formerPolicy = former
+    record.nextRollout += 1
+    record.rollout = rollout
+    record.backoffs = []
+    let target = goal.release.map { "release \($0) × \(goal.replicas)" } ?? "no instance"
+    note(.info, "rollout-begun", "\(cause) by \(command.by): \(target)\(overridesFloor ? ", the floor overridden" : "")")
+    guard countsLost else { return }
+    for instance in record.instances where instance.phase == .lost || isUnreachable(instance.host) {
+      guard record.rollout?.direction.isForward ?? false, view.fleet.host(instance.host) != nil else { continue }
+      let failure = Failure(
+        .host, "host \(instance.host), which has \(record.service)/\(instance.number), is unreachable",
+        remedy: "bring it back, take it out of the manifest, or raise failureBudget to go on without it")
+      var decider = Decider(record: record, view: view, wall: command.at)
+      decider.count(CountedFailure(instance: instance.number, host: instance.host, failure: failure, condemnsRelease: false))
+      if let index = decider.record.instances.firstIndex(where: { $0.number == instance.number }) {
+        decider.record.instances[index].phase = .lost
+        decider.record.instances[index].healthySince = nil
+      }
+      record = decider.record
+      events += decider.events
+    }
+  }
+
+  private func isUnreachable(_ host: HostName) -> Bool {
+    if case .unreachable? = record.host(host)?.reach { return true }
+    return false
+  }
+
+  private mutating func unwind(to goal: Goal) {
+    var decider = Decider(record: record, view: view, wall: WallTime(milliseconds: 0))
+    decider.unwind(to: goal, goesBack: false)
+    record = decider.record
+  }
+
+  // MARK: Rollout commands
+
+  private mutating func pause(_ command: Command) throws(Refusal) {
+    guard record.rollout != nil else { throw nothingRuns }
+    record.rollout?.pausedBy = command.by
+    note(.info, "rollout-paused", "paused by \(command.by) after the current wave")
+  }
+
+  private mutating func resume() throws(Refusal) {
+    guard record.rollout != nil else { throw nothingRuns }
+    record.rollout?.pausedBy = nil
+    record.rollout?.interrupted = false
+    record.rollout?.progressAt = record.activeTime
+  }
+
+  private var nothingRuns: Refusal {
+    Refusal("no rollout of \(record.service) is under way", remedy: "sluice status \(record.service) shows what stands")
+  }
+
+  private mutating func abort(_ why: String) throws(Refusal) {
+    guard let rollout = record.rollout else { throw nothingRuns }
+    record.rollout?.pausedBy = nil
+    record.rollout?.interrupted = false
+    guard rollout.direction.isForward else {
+      record.rollout?.stoppedBy = nil
+      return
+    }
+    record.rollout?.stoppedBy = nil
+    var decider = Decider(record: record, view: view, wall: WallTime(milliseconds: 0))
+    decider.turnRound(Failure(.cancelled, why), condemnsRelease: false, byOperator: true)
+    record = decider.record
+    events += decider.events
+  }
+
+  private mutating func retry() throws(Refusal) {
+    guard let rollout = record.rollout else { throw nothingRuns }
+    guard rollout.stoppedBy != nil || !rollout.direction.isForward else {
+      throw Refusal("the rollout of \(record.service) has not failed", remedy: "sluice rollout resume \(record.service)")
+    }
+    record.rollout?.stoppedBy = nil
+    record.rollout?.interrupted = false
+    record.rollout?.failures = []
+    // A wave that is under way is brought to its end: what it has begun is not to be begun again beside it.
+    if rollout.wave == nil { record.rollout?.stage = .preparing }
+    record.rollout?.progressAt = record.activeTime
+    record.backoffs = []
+    note(.info, "rollout-retried", "tried again")
+  }
+
+  private mutating func rollback(to wanted: ReleaseNumber?, _ command: Command) throws(Refusal) {
+    if let rollout = record.rollout {
+      guard wanted == nil || wanted == rollout.origin.release else {
+        throw Refusal("a rollout of \(record.service) is under way", remedy: "sluice rollout abort \(record.service), then rollback --to")
+      }
+      return try abort("rolled back by \(command.by)")
+    }
+    guard let target = wanted ?? record.previous else {
+      throw Refusal(
+        "\(record.service) has no earlier release that succeeded", remedy: "sluice history \(record.service) lists its releases")
+    }
+    guard let release = record.release(target), release.status == .succeeded else {
+      throw Refusal(
+        "\(record.service)\(target) never succeeded or is no longer kept", remedy: "sluice history \(record.service) lists its releases")
+    }
+    var goal = reached
+    goal.release = target
+    goal.replicas = record.scale ?? record.policy.replicas
+    if goal == reached { throw Refusal("\(record.service)\(target) is what runs") }
+    begin("rollback", goal: goal, command)
+  }
+
+  private mutating func scale(_ count: Int, _ command: Command) throws(Refusal) {
+    guard count >= 0 else { throw Refusal("replicas cannot be negative") }
+    record.scale = count == record.policy.replicas ? nil : count
+    if record.rollout != nil {
+      record.rollout?.goal.replicas = count
+      note(.info, "scaled", "scaled to \(count) in mid-rollout by \(command.by)")
+      return
+    }
+    guard reached.release != nil else { throw nothingStands }
+    var goal = reached
+    goal.replicas = count
+    if goal != reached { begin("scale", goal: goal, command) }
+  }
+
+  private var nothingStands: Refusal {
+    Refusal("\(record.service) has never been released", remedy: "sluice apply -f PATH")
+  }
+
+  private mutating func restart(_ instance: Int?, _ command: Command) throws(Refusal) {
+    try requireQuiet()
+    guard reached.release != nil else { throw nothingStands }
+    var goal = reached
+    if let instance {
+      guard record.instance(instance) != nil else {
+        throw Refusal("\(record.service)/\(instance) does not exist", remedy: "sluice status \(record.service) lists the instances")
+      }
+      goal.renew = [instance]
+    } else {
+      goal.renew = record.instances.map(\.number)
+    }
+    begin("restart", goal: goal, command)
+  }
+
+  private mutating func stop(_ command: Command) throws(Refusal) {
+    try requireQuiet()
+    guard reached.release != nil else { throw nothingStands }
+    var goal = reached
+    goal.release = nil
+    goal.replicas = 0
+    if !record.instances.isEmpty { begin("stop", goal: goal, command) }
+  }
+
+  private mutating func start(_ command: Command) throws(Refusal) {
+    try requireQuiet()
+    guard reached.release != nil else { throw nothingStands }
+    var goal = reached
+    goal.replicas = record.scale ?? record.policy.replicas
+    if goal != reached || !isWhole(goal) { begin("start", goal: goal, command) }
+  }
+
+  /// Makes instances right again where hosts were cordoned, lost or seen again.
+  private mutating func settle(cause: String, overridesFloor: Bool, _ command: Command) {
+    if record.rollout != nil {
+      if overridesFloor { record.rollout?.overridesFloor = true }
+      return
+    }
+    guard let stable = record.stable, !isWhole(stable) else { return }
+    begin(cause, goal: stable, command, overridesFloor: overridesFloor)
+  }
+
+  private func requireQuiet() throws(Refusal) {
+    if record.rollout != nil {
+      throw Refusal(
+        "a rollout of \(record.service) is under way", remedy: "wait for it, or sluice rollout abort \(record.service)")
+    }
+  }
+
+  private mutating func exclude(_ id: GatewayID, _ excluded: Bool, _ command: Command) throws(Refusal) {
+    guard record.gateway(id) != nil else {
+      throw Refusal("\(id) is no gateway of \(record.service)", remedy: "sluice gateway status lists them")
+    }
+    changeGateway(id) { $0.excluded = excluded }
+    note(.warning, excluded ? "gateway-excluded" : "gateway-included", "\(id) \(excluded ? "excluded" : "included") by \(command.by)")
+  }
+}

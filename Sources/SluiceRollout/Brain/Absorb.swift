@@ -1,0 +1,415 @@
+package import SluiceModel
+
+/// Something that happened, to be taken into a record.
+package enum Input: Hashable, Sendable {
+  case command(Command)
+  case outcome(attempt: Int, AttemptResult)
+  /// A look at a host that no attempt asked for: when a fence is taken.
+  case host(HostFact)
+  case hostUnreachable(HostName, String)
+  /// What a gateway streams.
+  case gateway(GatewayFact)
+  case gatewayUnreachable(GatewayID, String)
+  /// A controller begins to look after the record: what was open is in doubt.
+  case takenOver(Fence)
+}
+
+/// Takes one input into the record. Commands may be refused, with nothing changed; everything else is always taken, and counts once.
+package func absorb(_ record: ServiceRecord, _ input: Input, view: FleetView) throws(Refusal) -> (
+  record: ServiceRecord, events: [RecordEvent]
+) {
+  var absorber = Absorber(record: record, view: view)
+  try absorber.absorb(input)
+  return (absorber.record, absorber.events)
+}
+
+struct Absorber {
+  var record: ServiceRecord
+  let view: FleetView
+  var events: [RecordEvent] = []
+
+  init(record: ServiceRecord, view: FleetView) {
+    self.record = record
+    self.view = view
+  }
+
+  mutating func absorb(_ input: Input) throws(Refusal) {
+    switch input {
+    case .command(let command):
+      guard !record.commands.contains(command.id) else { return }
+      try obey(command)
+      record.commands.append(command.id)
+      if record.commands.count > 64 { record.commands.removeFirst() }
+    case .outcome(let id, let result):
+      guard let attempt = record.attempts.first(where: { $0.id == id }) else { return }  // Absorbed, or abandoned.
+      record.attempts.removeAll { $0.id == id }
+      conclude(attempt, result)
+    case .host(let fact): see(fact, isNewest: true)
+    case .hostUnreachable(let host, let why): changeHost(host) { $0.reach = .unreachable(why) }
+    case .gateway(let fact): see(fact)
+    case .gatewayUnreachable(let id, let why): changeGateway(id) { $0.reach = .unreachable(why) }
+    case .takenOver(let fence): takeOver(fence)
+    }
+  }
+
+  // MARK: Outcomes
+
+  private mutating func conclude(_ attempt: Attempt, _ result: AttemptResult) {
+    switch result {
+    case .succeeded(let seen):
+      record.backoffs.removeAll { $0.object == attempt.action.object }
+      if let host = attempt.action.host { changeHost(host) { $0.reach = .reachable } }
+      succeed(attempt, seen)
+    case .failed(let failure):
+      if let host = attempt.action.host { changeHost(host) { $0.reach = .reachable } }
+      fail(attempt, failure)
+    case .unreachable(let why):
+      let tries = backOff(attempt.action.object)
+      // Connecting has been tried for seconds by then. One try more, so that a host that only drops one connection is not declared lost.
+      if let host = attempt.action.host, tries >= 2 {
+        changeHost(host) { $0.reach = .unreachable(why) }
+        record.backoffs.removeAll { $0.object == attempt.action.object }
+      }
+      gatewayUnreachable(attempt, why)
+    case .inDoubt(let why):
+      backOff(attempt.action.object)
+      if let host = attempt.action.host {
+        changeHost(host) { $0.needsLook = true }
+        // A connection that was lost counts as the first try of the look that follows.
+        if attempt.action.object != .host(host) { backOff(.host(host)) }
+      }
+      gatewayUnreachable(attempt, why)
+      note(.warning, "in-doubt", "\(describe(attempt.action)) is in doubt: \(why)", attempt)
+    // Hooks are run again when interrupted (`onInterrupted: rerun`); everything else is looked at first.
+    }
+  }
+
+  private mutating func gatewayUnreachable(_ attempt: Attempt, _ why: String) {
+    switch attempt.action {
+    case .setTable(let id, _), .removeTable(let id): changeGateway(id) { $0.reach = .unreachable(why) }
+    default: break
+    }
+  }
+
+  private mutating func succeed(_ attempt: Attempt, _ seen: AttemptResult.Seen) {
+    switch seen {
+    case .host(let generation), .stopped(let generation, _):
+      if let host = attempt.action.host { changeHost(host) { $0.generation = max($0.generation, generation) } }
+    case .facts(let fact): see(fact)
+    case .gateway(let fact): see(fact)
+    case .nothing: break
+    }
+    switch attempt.action {
+    case .observe(let host): changeHost(host) { $0.needsLook = false }
+    case .stage(let host, let release):
+      guard let digest = record.release(release)?.digest else { return }
+      changeHost(host) { if !$0.releases.contains(digest) { $0.releases.append(digest) } }
+      note(.info, "staged", "release \(release) is on \(host)", attempt)
+      record.rollout?.progressAt = record.activeTime
+    case .start(_, let number):
+      move(number, from: [.starting], to: .checking)
+      note(.info, "instance-started", "\(record.service)/\(number) runs", attempt)
+      record.rollout?.progressAt = record.activeTime
+    case .checkReady(_, let number):
+      let routed = !view.processes(of: record.policy.route).isEmpty
+      move(number, from: [.checking], to: routed ? .warming(acknowledged: nil) : .serving)
+      if !routed, let index = record.instances.firstIndex(where: { $0.number == number }) {
+        record.instances[index].healthySince = record.activeTime
+      }
+      note(.info, "instance-ready", "\(record.service)/\(number) is ready on its host", attempt)
+      record.rollout?.progressAt = record.activeTime
+    case .stop(_, let number):
+      move(number, from: [.stopping], to: .retired)
+      if case .stopped(_, killed: true) = seen {
+        note(.warning, "instance-killed", "\(record.service)/\(number) did not end within killAfter and was killed", attempt)
+      } else {
+        note(.info, "instance-stopped", "\(record.service)/\(number) has stopped", attempt)
+      }
+      record.rollout?.progressAt = record.activeTime
+    case .setTable(let id, let revision):
+      changeGateway(id) {
+        $0.reach = .reachable
+        if $0.revision ?? revision <= revision { $0.revision = revision }
+      }
+    case .removeTable(let id):
+      changeGateway(id) {
+        $0.reach = .reachable
+        $0.revision = nil
+        $0.targets = []
+      }
+    case .hook(let point, let wave): hookEnded(HookCall(point, wave: wave))
+    case .replicate:
+      if record.rollout?.wave?.stage == .recording { enterWave() }
+    }
+  }
+
+  private mutating func hookEnded(_ call: HookCall) {
+    guard record.rollout?.hooks.first == call else { return }
+    record.rollout?.hooks.removeFirst()
+    record.rollout?.progressAt = record.activeTime
+  }
+
+  private mutating func enterWave() {
+    guard let wave = record.rollout?.wave else { return }
+    if record.policy.hooks[.preWave] != nil { record.rollout?.hooks.append(HookCall(.preWave, wave: wave.number)) }
+    record.rollout?.wave?.stage = .preWave
+  }
+
+  private mutating func fail(_ attempt: Attempt, _ failure: Failure) {
+    switch attempt.action {
+    case .start(let host, let number), .checkReady(let host, let number):
+      guard let index = record.instances.firstIndex(where: { $0.number == number }) else { return }
+      // A condemned one is on its way out already: its failure tells nothing new.
+      guard record.instances[index].condemned == nil else {
+        if record.instances[index].phase == .starting { record.instances[index].phase = .checking }
+        return
+      }
+      if failure.kind == .cancelled { return }
+      if case .starting = record.instances[index].phase { record.instances[index].phase = .checking }
+      record.instances[index].condemned = .failed
+      if failure.kind == .portTaken, triesAnotherPort(than: record.instances[index].port, on: host) {
+        return note(.warning, "port-taken", "\(record.service)/\(number) on \(host): \(failure.message); another port is tried", attempt)
+      }
+      note(.failure, "instance-failed", "\(record.service)/\(number) on \(failure.message(on: host))", attempt)
+      count(CountedFailure(instance: number, host: host, failure: failure, condemnsRelease: failure.condemnsRelease))
+    case .stage(let host, _):
+      note(.failure, "staging-failed", failure.message(on: host), attempt)
+      if failure.kind != .cancelled { count(CountedFailure(instance: nil, host: host, failure: failure, condemnsRelease: false)) }
+      backOff(attempt.action.object)
+    case .stop:
+      backOff(attempt.action.object)
+      note(.failure, "stop-failed", failure.message, attempt)
+      if let tries = record.backoffs.first(where: { $0.object == attempt.action.object })?.tries, tries >= 5 {
+        record.rollout?.stoppedBy = failure
+      }
+    case .setTable, .removeTable:
+      let tries = backOff(attempt.action.object)
+      note(.failure, "table-refused", failure.message, attempt)
+      if tries >= 3 { count(CountedFailure(instance: nil, host: nil, failure: failure, condemnsRelease: false)) }
+    case .hook(let point, let wave):
+      note(.failure, "hook-failed", "\(point.rawValue): \(failure.message)", attempt)
+      hookEnded(HookCall(point, wave: wave))
+      if HookCall(point, wave: wave).decides {
+        count(CountedFailure(instance: nil, host: nil, failure: failure, condemnsRelease: false), always: true)
+      }
+    case .observe: backOff(attempt.action.object)
+    case .replicate:
+      // One copy less is no reason to leave a service half-way; nor is it kept quiet.
+      let tries = backOff(attempt.action.object)
+      note(.warning, "not-replicated", failure.message, attempt)
+      if tries >= 3, record.rollout?.wave?.stage == .recording { enterWave() }
+    }
+  }
+
+  /// A port that something else has taken speaks against nobody, as long as there are others to try.
+  private mutating func triesAnotherPort(than port: Int, on host: HostName) -> Bool {
+    changeHost(host) { if !$0.listening.contains(port) { $0.listening.append(port) } }
+    guard let tries = record.rollout?.portsTaken, tries < 5 else { return false }
+    let ports = record.policy.ports
+    let taken = record.host(host)?.listening ?? []
+    guard ports.from < ports.to, (ports.from...ports.to).contains(where: { !taken.contains($0) }) else { return false }
+    record.rollout?.portsTaken = tries + 1
+    return true
+  }
+
+  /// Counts by the same rule as `decide` does; `always` fails whatever the budget.
+  private mutating func count(_ failure: CountedFailure, always: Bool = false) {
+    var decider = Decider(record: record, view: view, wall: WallTime(milliseconds: 0))
+    if always { decider.turnRound(failure.failure, condemnsRelease: failure.condemnsRelease) } else { decider.count(failure) }
+    record = decider.record
+    events += decider.events
+  }
+
+  @discardableResult
+  private mutating func backOff(_ object: AttemptObject) -> Int {
+    let tries = (record.backoffs.first { $0.object == object }?.tries ?? 0) + 1
+    record.backoffs.removeAll { $0.object == object }
+    let wait = Milliseconds(min(500 << Int64(min(tries, 5) - 1), 5000))
+    record.backoffs.append(Backoff(object: object, tries: tries, notBefore: record.activeTime + wait))
+    return tries
+  }
+
+  private mutating func move(_ number: Int, from: [InstancePhase], to: InstancePhase) {
+    guard let index = record.instances.firstIndex(where: { $0.number == number }), from.contains(record.instances[index].phase) else {
+      return
+    }
+    record.instances[index].phase = to
+  }
+
+  // MARK: What was seen
+
+  /// A host's facts, unless something newer has been done there. What was seen while the fence was taken is the newest there is, also
+  /// where the host has lost its generation along with its disk: whoever acted before can no more.
+  private mutating func see(_ fact: HostFact, isNewest: Bool = false) {
+    if !isNewest, let state = record.host(fact.host), fact.generation < state.generation { return }
+    let ours = Set(record.instances.filter { $0.host == fact.host }.map(\.port) + fact.instances.map(\.port))
+    let others = Set(view.reservations.filter { $0.host == fact.host }.map(\.port))
+    changeHost(fact.host) {
+      $0.reach = .reachable
+      $0.generation = fact.generation
+      $0.releases = fact.releases
+      // Those of instances are held by their reservations, and free when these are gone.
+      $0.listening = fact.listening.filter { !ours.contains($0) && !others.contains($0) }
+      $0.needsLook = false
+    }
+    for index in record.instances.indices.reversed() where record.instances[index].host == fact.host {
+      let instance = record.instances[index]
+      // What has an attempt under way answers for itself.
+      if record.openAttempt(on: .instance(instance.number)) != nil { continue }
+      compare(at: index, with: fact.instances.first { $0.number == instance.number })
+    }
+    for orphan in fact.instances where record.instance(orphan.number) == nil { adopt(orphan, on: fact.host) }
+  }
+
+  /// One instance against what its host shows: present, or absent.
+  private mutating func compare(at index: Int, with seen: InstanceFact?) {
+    let instance = record.instances[index]
+    switch (instance.phase, seen) {
+    case (.reserved, nil), (.retired, nil): return
+    case (.lost, nil):
+      // Its address is free once no gateway has it any more.
+      record.instances[index].phase = .retired
+      if instance.condemned == nil { record.instances[index].condemned = .stale }
+    case (.lost, _?):
+      // Alive after all. Wanted or not is for `unwind` and the planner; it is looked at as if it had just started.
+      record.instances[index].phase = .checking
+      if record.instances[index].condemned == nil, !(record.goal?.release == instance.release && record.rollout == nil) {
+        record.instances[index].condemned = .stale
+      }
+      note(.info, "instance-found", "\(record.service)/\(instance.number) on \(instance.host) is there again")
+    case (.draining, nil), (.stopping, nil): record.instances[index].phase = .retired
+    case (.starting, nil): if instance.condemned != nil { record.instances[index].phase = .retired }
+    case (.checking, nil), (.warming, nil), (.serving, nil):
+      if instance.condemned != nil {
+        record.instances[index].phase = .retired
+      } else if record.rollout?.wave?.replacements.contains(where: { $0.old == instance.number }) ?? false {
+        // The wave takes it away, and has done so where this record is a copy from before: it does not come back.
+        record.instances[index].condemned = .replaced
+        record.instances[index].phase = .retired
+      } else {
+        note(.warning, "instance-vanished", "\(record.service)/\(instance.number) is not on \(instance.host) any more: it is started again")
+        record.instances[index].phase = .starting
+        record.instances[index].healthySince = nil
+      }
+    case (.starting, _?): record.instances[index].phase = .checking
+    case (.reserved, _?): record.instances[index].phase = .checking
+    case (.retired, _?): record.instances[index].phase = .stopping
+    case (.checking, _?), (.warming, _?), (.serving, _?), (.draining, _?), (.stopping, _?): return
+    }
+  }
+
+  /// An instance that no record tells of: it is drained and stopped like any other.
+  private mutating func adopt(_ fact: InstanceFact, on host: HostName) {
+    guard let known = view.fleet.host(host) else { return }
+    var orphan = Instance(
+      number: fact.number, release: ReleaseNumber(0), host: host, address: known.serviceAddress, port: fact.port, secrets: "",
+      phase: .warming(acknowledged: nil))
+    orphan.condemned = .stale
+    record.instances.append(orphan)
+    record.instances.sort { $0.number < $1.number }
+    record.nextInstance = max(record.nextInstance, fact.number + 1)
+    note(.warning, "orphan-found", "\(record.service)/\(fact.number) runs on \(host) and is in no record: it will be stopped")
+  }
+
+  /// A gateway's facts. One that was on its way while a newer table was acknowledged says nothing new; a gateway that has started again
+  /// may really have an older table, or none, and is given the newest.
+  private mutating func see(_ fact: GatewayFact) {
+    if let known = record.gateway(fact.gateway), let boot = fact.boot, boot == known.boot, let acknowledged = known.revision,
+      fact.revision.map({ $0 < acknowledged }) ?? true
+    {
+      return changeGateway(fact.gateway) { $0.reach = .reachable }
+    }
+    changeGateway(fact.gateway) {
+      $0.boot = fact.boot
+      $0.reach = .reachable
+      $0.revision = fact.revision
+      $0.targets = fact.targets
+    }
+  }
+
+  // MARK: Take-over
+
+  private mutating func takeOver(_ fence: Fence) {
+    record.fence = fence
+    for attempt in record.attempts {
+      if let host = attempt.action.host { changeHost(host) { $0.needsLook = true } }
+      note(.warning, "in-doubt", "\(describe(attempt.action)) was under way when its controller ended", attempt)
+    }
+    record.attempts = []
+    record.backoffs = []
+    for index in record.gateways.indices { record.gateways[index].reach = .unknown }
+    for index in record.hosts.indices { record.hosts[index].reach = .unknown }
+  }
+
+  // MARK: Helpers
+
+  mutating func changeHost(_ name: HostName, _ body: (inout HostState) -> Void) {
+    if let index = record.hosts.firstIndex(where: { $0.name == name }) {
+      body(&record.hosts[index])
+    } else {
+      var state = HostState(name: name)
+      body(&state)
+      record.hosts.append(state)
+      record.hosts.sort { $0.name < $1.name }
+    }
+  }
+
+  mutating func changeGateway(_ id: GatewayID, _ body: (inout GatewayState) -> Void) {
+    if let index = record.gateways.firstIndex(where: { $0.id == id }) {
+      body(&record.gateways[index])
+    } else {
+      var state = GatewayState(id: id)
+      body(&state)
+      record.gateways.append(state)
+      record.gateways.sort { $0.id < $1.id }
+    }
+  }
+
+  mutating func note(_ level: RecordEvent.Level, _ kind: String, _ text: String, _ attempt: Attempt? = nil) {
+    var number: Int?
+    if case .instance(let instance)? = attempt?.action.object { number = instance }
+    events.append(RecordEvent(level, kind, text, instance: number, host: attempt?.action.host))
+  }
+
+  private func describe(_ action: Action) -> String { action.description(service: record.service) }
+}
+
+extension Failure {
+  /// `a1: what happened`, whether or not the message names its host already.
+  fileprivate func message(on host: HostName) -> String { message.hasPrefix("\(host): ") ? message : "\(host): \(message)" }
+}
+
+extension Action {
+  /// Whether it changes nothing where it is sent.
+  package var looksOnly: Bool { if case .observe = self { true } else { false } }
+
+  /// A word for counts.
+  package var kind: String {
+    switch self {
+    case .observe: "look"
+    case .stage: "stage"
+    case .start: "start"
+    case .checkReady: "check"
+    case .stop: "stop"
+    case .setTable: "table"
+    case .hook: "hook"
+    case .removeTable: "remove table"
+    case .replicate: "replicate"
+    }
+  }
+
+  /// What is being done, for people: `start shop/3 on a1`.
+  package func description(service: ServiceName) -> String {
+    switch self {
+    case .observe(let host): "look at \(host)"
+    case .stage(let host, let release): "bring release \(release) to \(host)"
+    case .start(let host, let instance): "start \(service)/\(instance) on \(host)"
+    case .checkReady(let host, let instance): "check \(service)/\(instance) on \(host)"
+    case .stop(let host, let instance): "stop \(service)/\(instance) on \(host)"
+    case .setTable(let gateway, let revision): "give gateway \(gateway) table \(revision)"
+    case .removeTable(let gateway): "remove \(service) from gateway \(gateway)"
+    case .hook(let point, let wave): "run hook \(point.rawValue)\(wave.map { " of wave \($0)" } ?? "")"
+    case .replicate: "replicate the record"
+    }
+  }
+}

@@ -1,0 +1,118 @@
+package import SluiceModel
+
+/// What `decide` makes of a record.
+package struct Decision: Hashable, Sendable {
+  package var record: ServiceRecord
+  /// Attempts to send once the record is durable. They are in `record.attempts` too.
+  package var attempts: [Attempt]
+  /// Attempts that nobody waits for any more: their work is to be ended where that is possible.
+  package var cancelled: [Int]
+  package var events: [RecordEvent]
+  /// The active time at which to decide again, if nothing happens before.
+  package var wakeAt: Milliseconds?
+
+  package var gate: Gate? { record.rollout?.gate }
+}
+
+/// Decides what is to be done now. Pure: the same record and view give the same decision, and deciding again on its output yields nothing new.
+///
+/// `record.activeTime` is the time; `wall` only goes into what people read.
+package func decide(_ record: ServiceRecord, view: FleetView, wall: WallTime) -> Decision {
+  var decider = Decider(record: record, view: view, wall: wall)
+  // Each pass moves objects one step; a record has few phases, so this settles after a handful.
+  for _ in 0..<64 {
+    let before = decider.record
+    decider.wakeAt = nil
+    decider.pass()
+    if decider.record == before { break }
+  }
+  return Decision(
+    record: decider.record, attempts: decider.opened, cancelled: decider.cancelled, events: decider.events, wakeAt: decider.wakeAt)
+}
+
+/// One decision in the making: the record as it becomes, and what it asks for.
+struct Decider {
+  var record: ServiceRecord
+  let view: FleetView
+  let wall: WallTime
+  var opened: [Attempt] = []
+  var cancelled: [Int] = []
+  var events: [RecordEvent] = []
+  var wakeAt: Milliseconds?
+
+  init(record: ServiceRecord, view: FleetView, wall: WallTime) {
+    self.record = record
+    self.view = view
+    self.wall = wall
+  }
+
+  var now: Milliseconds { record.activeTime }
+  var policy: ServicePolicy { record.policy }
+  var isInterrupted: Bool { record.rollout?.interrupted ?? false }
+
+  /// The gateways whose word is needed: all of the route's, but for those an operator has excluded.
+  var requiredGateways: [GatewayID] { view.requiredGateways(record) }
+
+  mutating func pass() {
+    // The time at a gate is not counted, also where nothing was heard meanwhile.
+    if let gate = record.rollout?.gate, !gate.isCounted { progress() }
+    if record.rollout != nil { record.rollout?.gate = nil }
+    admitGateways()
+    trackHealth()
+    loseInstances()
+    if record.rollout != nil { advanceRollout() }
+    moveInstances()
+    composeTable()
+    sendTables()
+    lookAtHosts()
+    noteGate()
+  }
+
+  // MARK: The few ways to change the record
+
+  /// Opens an attempt, unless one is open on the object or its back-off runs; says whether one is open now.
+  @discardableResult
+  mutating func open(_ action: Action) -> Bool {
+    if record.openAttempt(on: action.object) != nil { return true }
+    if let host = action.host, record.host(host)?.needsLook == true {
+      if case .observe = action {} else { return false }
+    }
+    if let backoff = record.backoffs.first(where: { $0.object == action.object }), backoff.notBefore > now {
+      wake(at: backoff.notBefore)
+      return false
+    }
+    let attempt = Attempt(id: record.nextAttempt, action: action, openedAt: now)
+    record.nextAttempt += 1
+    record.attempts.append(attempt)
+    opened.append(attempt)
+    return true
+  }
+
+  /// Nobody waits for the attempt on this object any more.
+  mutating func abandon(_ object: AttemptObject) {
+    guard let attempt = record.openAttempt(on: object) else { return }
+    record.attempts.removeAll { $0.id == attempt.id }
+    if let index = opened.firstIndex(where: { $0.id == attempt.id }) {
+      opened.remove(at: index)
+    } else {
+      cancelled.append(attempt.id)
+    }
+  }
+
+  mutating func wake(at time: Milliseconds) {
+    if time > now { wakeAt = min(wakeAt ?? time, time) }
+  }
+
+  mutating func note(_ level: RecordEvent.Level, _ kind: String, _ text: String, _ instance: Instance? = nil) {
+    events.append(RecordEvent(level, kind, text, instance: instance?.number, host: instance?.host))
+  }
+
+  mutating func change(_ number: Int, _ body: (inout Instance) -> Void) {
+    guard let index = record.instances.firstIndex(where: { $0.number == number }) else { return }
+    body(&record.instances[index])
+  }
+
+  mutating func remove(_ number: Int) { record.instances.removeAll { $0.number == number } }
+
+  func name(_ instance: Instance) -> String { "\(record.service)/\(instance.number) on \(instance.host)" }
+}

@@ -1,0 +1,209 @@
+import SluiceModel
+
+extension Decider {
+  // MARK: Failure
+
+  /// Counts a failure; past the budget the rollout turns round.
+  mutating func count(_ failure: CountedFailure) {
+    guard let rollout = record.rollout else { return }
+    record.rollout?.failures.append(failure)
+    let budget = policy.failureBudget.roundedDown(of: rollout.goal.replicas)
+    switch rollout.direction {
+    case .forward:
+      if rollout.failures.count + 1 > budget { turnRound(failure.failure, condemnsRelease: failure.condemnsRelease) }
+    case .back:
+      // Unreachable hosts cannot be brought back by trying; what fails on reachable ones is tried a few times.
+      let tried = rollout.failures.count(where: wasTried) + 1
+      if wasTried(failure), tried > budget + 3 { record.rollout?.stoppedBy = failure.failure }
+    }
+  }
+
+  /// Whether the host was there, and trying again there is what may fail for ever.
+  private func wasTried(_ failure: CountedFailure) -> Bool {
+    failure.failure.kind != .host || (failure.host.flatMap { record.host($0) }?.reach.isReachable ?? true)
+  }
+
+  /// Nothing got better for `progressDeadline`.
+  mutating func guardDeadline() {
+    guard let rollout = record.rollout, rollout.stoppedBy == nil, !rollout.interrupted, rollout.pausedBy == nil || rollout.wave != nil
+    else { return }
+    let deadline = rollout.progressAt + policy.progressDeadline
+    guard now >= deadline else { return wake(at: deadline) }
+    if let call = rollout.hooks.first, !call.decides, rollout.stage == .postDeploy || rollout.stage == .closing {
+      // Whom it would have told is not worth a rollout that has reached its end.
+      note(.failure, "hook-failed", "\(call.point.rawValue): did not end within \(policy.progressDeadline) (progressDeadline)")
+      abandon(.hook)
+      record.rollout?.hooks.removeFirst()
+      return progress()
+    }
+    let failure = Failure(
+      .readiness, "nothing got better for \(policy.progressDeadline) (progressDeadline)",
+      output: rollout.gate?.description ?? "", remedy: "sluice status \(record.service) shows what it waited for")
+    note(.failure, "progress-deadline", failure.message)
+    if rollout.direction.isForward {
+      turnRound(failure, condemnsRelease: false)
+    } else {
+      record.rollout?.stoppedBy = failure
+    }
+  }
+
+  /// Goes back to where the rollout came from, once. `onFailure: pause` and changes that have no way back stop and ask instead.
+  mutating func turnRound(_ failure: Failure, condemnsRelease: Bool, byOperator: Bool = false) {
+    guard let rollout = record.rollout, rollout.direction.isForward else { return }
+    // What turns it round is told at the end with its remedy, also where it is no instance's failure.
+    if !byOperator, !rollout.failures.contains(where: { $0.failure == failure }) {
+      record.rollout?.failures.append(CountedFailure(instance: nil, host: nil, failure: failure, condemnsRelease: condemnsRelease))
+    }
+    if !byOperator, policy.onFailure == .pause || rollout.goal == rollout.origin {
+      record.rollout?.stoppedBy = failure
+      note(.failure, "rollout-stopped", failure.message)
+      return
+    }
+    if condemnsRelease, let release = rollout.goal.release, release != rollout.origin.release, stableIsWell(rollout) {
+      for index in record.releases.indices where record.releases[index].number == release {
+        record.releases[index].status = .bad(failure.message)
+      }
+    }
+    var back = rollout.origin
+    back.renew = []
+    // Secrets belong to the service, not to the release: only where nothing but them was to change do they go back too.
+    if rollout.goal.release != rollout.origin.release { back.secrets = rollout.goal.secrets }
+    if record.scale != nil, rollout.goal.replicas == record.scale, back.replicas != record.scale { record.scale = nil }
+    restorePolicy(rollout)
+    let tells = policy.hooks[.failed] != nil && !byOperator
+    record.rollout?.goal = back
+    record.rollout?.direction = .back(because: failure.message, byOperator: byOperator)
+    record.rollout?.stage = .preparing
+    record.rollout?.wave = nil
+    record.rollout?.restUntil = nil
+    record.rollout?.pausedBy = nil
+    record.rollout?.hooks = tells ? [HookCall(.failed)] : []
+    abandon(.hook)
+    abandon(.replica)
+    unwind(to: back, goesBack: true)
+    note(byOperator ? .warning : .failure, "rollout-back", "going back: \(failure.message)")
+    progress()
+  }
+
+  /// The old release is placed, routed and stopped by the old manifest's rules, which it was well under; only the hooks stay the newest.
+  private mutating func restorePolicy(_ rollout: Rollout) {
+    guard var former = rollout.formerPolicy else { return }
+    former.hooks = record.policy.hooks
+    record.policy = former
+  }
+
+  /// A release is only blamed while those it was to replace are well.
+  private func stableIsWell(_ rollout: Rollout) -> Bool {
+    record.instances.allSatisfy { instance in
+      guard instance.release == rollout.origin.release, instance.condemned == nil, instance.phase == .serving else { return true }
+      return instance.healthySince != nil
+    }
+  }
+
+  /// Ends what the last wave had begun, as far as the new goal does not want it: what drains and is wanted goes back in, what does not serve yet and is not wanted goes.
+  mutating func unwind(to goal: Goal, goesBack: Bool) {
+    for instance in record.instances {
+      var wanted = instance
+      wanted.condemned = nil
+      switch instance.phase {
+      case .draining: wanted.phase = .warming(acknowledged: nil)
+      case .stopping, .retired, .lost: continue
+      case .reserved, .starting, .checking, .warming, .serving: break
+      }
+      let conforms = Conformity(record: record, view: view, goal: goal, goesBack: goesBack).holds(wanted)
+      if conforms, instance.condemned != .failed {
+        change(instance.number) { $0.condemned = nil }
+      } else if instance.condemned == nil, !instance.isServing, !record.mayServe(instance, gateways: requiredGateways) {
+        change(instance.number) { $0.condemned = .stale }
+      }
+    }
+  }
+
+  // MARK: End
+
+  mutating func blocked(_ failure: Failure, _ rollout: Rollout) {
+    let budget = policy.failureBudget.roundedDown(of: rollout.goal.replicas)
+    let lost = record.instances.contains { $0.phase == .lost }
+    // Degraded is as the goal says on what could be reached: what still runs otherwise is no end.
+    let conforms = Conformity(record: record, view: view, goal: rollout.goal, goesBack: !rollout.direction.isForward)
+    let leaves = record.instances.contains { $0.isExisting && $0.condemned == nil && !conforms.holds($0) }
+    if rollout.direction.isForward {
+      // The operator has said that less may serve: what had to go is gone, and what has no place yet is told as missing.
+      if rollout.overridesFloor {
+        record.rollout?.failures.append(CountedFailure(instance: nil, host: nil, failure: failure, condemnsRelease: false))
+        return finishWaves(rollout)
+      }
+      if lost, !leaves, rollout.failures.count <= budget { return finishWaves(rollout) }
+      turnRound(failure, condemnsRelease: false)
+    } else if lost, !leaves {
+      finishWaves(rollout)
+    } else {
+      record.rollout?.stoppedBy = failure
+    }
+  }
+
+  /// Nothing is left to replace: it ends when all that stands is healthy.
+  mutating func settle(_ rollout: Rollout) {
+    let unhealthy = record.instances.contains { $0.condemned == nil && $0.takesPlace && !$0.isServing }
+    if !unhealthy { finishWaves(rollout) }
+  }
+
+  private mutating func finishWaves(_ rollout: Rollout) {
+    let point: HookPoint = rollout.direction.isForward ? .postDeploy : .rolledBack
+    if policy.hooks[point] != nil, isNewRelease(rollout) || !rollout.direction.isForward { record.rollout?.hooks.append(HookCall(point)) }
+    record.rollout?.stage = .postDeploy
+    progress()
+  }
+
+  mutating func close(_ rollout: Rollout) {
+    // The tables are as the goal wants them at every gateway that counts, and what went is gone.
+    guard record.instances.allSatisfy({ $0.condemned == nil || $0.phase == .lost }) else { return }
+    let lost = record.instances.filter { $0.phase == .lost }
+    let result: RolloutEnd.Result
+    var reason = ""
+    switch rollout.direction {
+    case .forward:
+      result = lost.isEmpty && isWhole(rollout) ? .succeeded : .degraded
+      if result == .degraded { reason = rollout.failures.last?.failure.message ?? "instances are lost" }
+      var reached = rollout.goal
+      reached.renew = []
+      if let release = rollout.goal.release {
+        for index in record.releases.indices where record.releases[index].number == release { record.releases[index].status = .succeeded }
+        if let before = record.stable?.release, before != release { record.previous = before }
+      }
+      if reached.release != nil { record.stable = reached } else { record.stable?.replicas = 0 }
+    case .back(let because, _):
+      result = rollout.waves == 0 || rollout.goal.release == nil ? .failed : .rolledBack
+      reason = because
+      // What stands is what was gone back to, with the secrets and the number that hold now.
+      if record.stable != nil, rollout.goal.release != nil {
+        record.stable?.secrets = rollout.goal.secrets
+        record.stable?.replicas = rollout.goal.replicas
+      }
+    }
+    record.ended = RolloutEnd(
+      number: rollout.number, cause: rollout.cause, by: rollout.by, result: result, release: rollout.goal.release,
+      startedAt: rollout.startedAt, endedAt: wall, reason: reason, failures: rollout.failures)
+    note(
+      result == .succeeded ? .info : .warning, "rollout-ended", "\(rollout.cause) \(result.words)\(reason.isEmpty ? "" : ": \(reason)")"
+    )
+    record.rollout = nil
+    record.backoffs = []
+    trimReleases()
+  }
+
+  private func isWhole(_ rollout: Rollout) -> Bool {
+    record.instances.count { $0.takesPlace && $0.condemned == nil } >= (rollout.goal.release == nil ? 0 : rollout.goal.replicas)
+  }
+
+  /// Five releases, every running one, the stable one and the one before are kept.
+  private mutating func trimReleases() {
+    var keep = Set(record.instances.map(\.release))
+    if let stable = record.stable?.release { keep.insert(stable) }
+    if let previous = record.previous { keep.insert(previous) }
+    let newest = record.releases.suffix(5).map(\.number)
+    record.releases.removeAll { release in
+      !keep.contains(release.number) && !newest.contains(release.number) && release.status == .succeeded
+    }
+  }
+}

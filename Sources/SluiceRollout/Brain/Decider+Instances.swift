@@ -1,0 +1,236 @@
+import SluiceModel
+
+extension Decider {
+  /// Gateways of the route that the record has not met yet.
+  mutating func admitGateways() {
+    for id in view.processes(of: policy.route) where record.gateway(id) == nil {
+      record.gateways.append(GatewayState(id: id))
+    }
+  }
+
+  /// The host is looked at before anything else is sent to it.
+  private mutating func suspect(_ host: HostName) {
+    guard let index = record.hosts.firstIndex(where: { $0.name == host }), record.hosts[index].reach.isReachable else { return }
+    record.hosts[index].needsLook = true
+  }
+
+  /// Healthy is what every required gateway calls so, under a table that gives the instance new requests.
+  mutating func trackHealth() {
+    let gateways = requiredGateways.map { record.gateway($0) }
+    for index in record.instances.indices {
+      let instance = record.instances[index]
+      switch instance.phase {
+      case .warming, .serving: break
+      default: continue
+      }
+      let verdicts = gateways.map { $0?.verdict(on: instance) ?? .unknown }
+      if verdicts.contains(where: { $0 != .healthy }) {
+        if instance.healthySince != nil {
+          record.instances[index].healthySince = nil
+          // Its host may have died: nothing else may be due there that would tell.
+          if instance.phase == .serving, verdicts.contains(.unhealthy) { suspect(instance.host) }
+        }
+      } else if instance.healthySince == nil {
+        record.instances[index].healthySince = now
+        if instance.phase != .serving, instance.condemned == nil {
+          record.instances[index].phase = .serving
+          note(.info, "instance-serving", "\(name(instance)) serves release \(instance.release)", instance)
+          progress()
+        }
+      }
+    }
+  }
+
+  /// An unreachable host's instances are declared lost; they keep their reservation until the host is seen again.
+  mutating func loseInstances() {
+    for instance in record.instances {
+      guard case .unreachable(let why)? = record.host(instance.host)?.reach else { continue }
+      switch instance.phase {
+      case .lost, .retired: continue
+      case .reserved:
+        abandon(.instance(instance.number))
+        remove(instance.number)
+      default:
+        abandon(.instance(instance.number))
+        change(instance.number) {
+          $0.phase = .lost
+          $0.healthySince = nil
+        }
+      }
+      note(.warning, "instance-lost", "\(name(instance)) is lost: \(why)", instance)
+      // What was on its way out anyway is no failure of the rollout.
+      if instance.condemned == nil {
+        count(
+          CountedFailure(
+            instance: instance.number, host: instance.host,
+            failure: Failure(
+              .host, "host \(instance.host) is unreachable: \(why)", remedy: "sluice hosts check; raise failureBudget to go on without it"),
+            condemnsRelease: false))
+      }
+    }
+    record.instances.removeAll { $0.phase == .lost && view.fleet.host($0.host) == nil }
+  }
+
+  /// Moves each instance as far as it can go by itself. Rule 3's order of a stop is the second half of this function, and nowhere else.
+  mutating func moveInstances() {
+    for instance in record.instances {
+      guard record.openAttempt(on: .instance(instance.number)) == nil || isWaiting(instance) else { continue }
+      if instance.condemned == nil { advance(instance) } else { retire(instance) }
+    }
+  }
+
+  /// A readiness check is only a wait: it need not be finished before its instance may go.
+  private func isWaiting(_ instance: Instance) -> Bool {
+    guard instance.condemned != nil || isInterrupted else { return false }
+    if case .checkReady? = record.openAttempt(on: .instance(instance.number))?.action { return true }
+    return false
+  }
+
+  private mutating func advance(_ instance: Instance) {
+    switch instance.phase {
+    case .reserved, .serving, .retired, .lost:
+      return  // A wave starts what is reserved.
+    case .starting:
+      if !isInterrupted, isStaged(instance) { open(.start(instance.host, instance: instance.number)) }
+    case .checking:
+      if isInterrupted { abandon(.instance(instance.number)) } else { open(.checkReady(instance.host, instance: instance.number)) }
+    case .warming(let acknowledged): awaitGateways(instance, acknowledged: acknowledged)
+    case .draining:
+      // The rollout turned round before it was stopped: it goes back in.
+      let back = InstancePhase.warming(acknowledged: nil)
+      change(instance.number) { $0.phase = back }
+    case .stopping:
+      // Wanted again, and yet it was told to stop: let it go and be replaced.
+      change(instance.number) { $0.condemned = .stale }
+    }
+  }
+
+  /// The files go before the start: a wave may use a host that the plan did not.
+  mutating func isStaged(_ instance: Instance) -> Bool {
+    guard let release = record.release(instance.release) else { return true }
+    if record.host(instance.host)?.releases.contains(release.digest) ?? false { return true }
+    open(.stage(instance.host, release.number))
+    return false
+  }
+
+  /// Gateways have `startTimeout` to find it healthy, counted from when all of them know it; one that does not answer is a gate, no failure.
+  private mutating func awaitGateways(_ instance: Instance, acknowledged: Milliseconds?) {
+    let states = requiredGateways.compactMap { record.gateway($0) }
+    guard states.allSatisfy({ $0.reach.isReachable && $0.target(instance.number) != nil }) else {
+      return change(instance.number) { $0.phase = .warming(acknowledged: nil) }
+    }
+    let since = acknowledged ?? now
+    if acknowledged == nil { change(instance.number) { $0.phase = .warming(acknowledged: since) } }
+    let deadline = since + policy.startTimeout
+    guard now >= deadline else { return wake(at: deadline) }
+    guard let blind = states.first(where: { !($0.target(instance.number)?.healthy ?? false) }) else { return }
+    fail(
+      instance,
+      Failure(
+        .readiness,
+        "gateway \(blind.id) could not reach \(name(instance)) at \(instance.address):\(instance.port) within \(policy.startTimeout)",
+        output: blind.target(instance.number)?.probe ?? "",
+        remedy: "check serviceAddress, and the firewall between \(blind.id.host) and \(instance.host)"))
+  }
+
+  private mutating func retire(_ instance: Instance) {
+    switch instance.phase {
+    case .reserved:
+      remove(instance.number)
+    case .starting, .checking:
+      abandon(.instance(instance.number))
+      // One that came back from a lost host may still be in a table.
+      if mayBeRouted(instance) { beginDraining(instance) } else { stop(instance) }
+    case .warming, .serving:
+      if goesBackIn(instance) { return change(instance.number) { $0.condemned = nil } }
+      beginDraining(instance)
+    case .draining(let revision, let acknowledged):
+      if goesBackIn(instance) { return change(instance.number) { $0.condemned = nil } }
+      drain(instance, revision: revision, acknowledged: acknowledged)
+    case .stopping:
+      open(.stop(instance.host, instance: instance.number))
+    case .retired:
+      let named = record.table.content?.targets.contains { $0.instance == instance.number } ?? false
+      if !named, everyGatewayHasTheTable { remove(instance.number) }
+    case .lost:
+      return
+    }
+  }
+
+  /// An interruption puts back what was only to make room; what failed or belongs to nobody goes its way.
+  private func goesBackIn(_ instance: Instance) -> Bool {
+    isInterrupted && (instance.condemned == .replaced || instance.condemned == .surplus)
+  }
+
+  private func mayBeRouted(_ instance: Instance) -> Bool {
+    if record.table.content?.targets.contains(where: { $0.instance == instance.number }) ?? false { return true }
+    return requiredGateways.contains { record.gateway($0)?.target(instance.number) != nil }
+  }
+
+  private mutating func beginDraining(_ instance: Instance) {
+    if requiredGateways.isEmpty { return stop(instance) }
+    let drains = record.table.content?.targets.contains { $0.instance == instance.number && $0.draining } ?? false
+    let next = Revision(epoch: record.fence?.epoch ?? 0, version: record.table.revision.version + 1)
+    let revision = drains ? record.table.revision : next
+    change(instance.number) {
+      $0.phase = .draining(revision: revision, acknowledged: nil)
+      $0.healthySince = nil
+    }
+  }
+
+  /// Rule 3: acknowledged by every gateway, then nothing in flight at any, or the deadline, which counts from the acknowledgement.
+  private mutating func drain(_ instance: Instance, revision: Revision, acknowledged: Milliseconds?) {
+    let states = requiredGateways.map { record.gateway($0) }
+    guard states.allSatisfy({ state in (state?.revision).map { $0 >= revision } ?? false }) else { return }
+    let since = acknowledged ?? now
+    if acknowledged == nil { change(instance.number) { $0.phase = .draining(revision: revision, acknowledged: since) } }
+    let inFlight = states.reduce(0) { $0 + ($1?.target(instance.number)?.inFlight ?? 0) }
+    if inFlight == 0 { return stop(instance) }
+    let deadline = since + policy.drain.timeout
+    if now < deadline { return wake(at: deadline) }
+    note(
+      .warning, "drain-deadline",
+      "\(name(instance)): drain.timeout (\(policy.drain.timeout)) has passed with \(inFlight) in flight; they are cut off",
+      instance)
+    stop(instance)
+  }
+
+  private mutating func stop(_ instance: Instance) {
+    change(instance.number) {
+      $0.phase = .stopping
+      $0.healthySince = nil
+    }
+    open(.stop(instance.host, instance: instance.number))
+  }
+
+  /// The instance never came to serve: it is cleaned away, and counted.
+  mutating func fail(_ instance: Instance, _ failure: Failure) {
+    change(instance.number) { $0.condemned = .failed }
+    note(.failure, "instance-failed", "\(name(instance)): \(failure.message)", instance)
+    count(CountedFailure(instance: instance.number, host: instance.host, failure: failure, condemnsRelease: failure.condemnsRelease))
+  }
+
+  /// Whether every gateway that counts has acknowledged the newest table, or has forgotten the service where that was asked.
+  var everyGatewayHasTheTable: Bool {
+    guard record.table.content != nil else { return record.gateways.allSatisfy { $0.excluded || $0.revision == nil } }
+    return requiredGateways.allSatisfy { record.gateway($0)?.revision == record.table.revision }
+  }
+
+  /// Looks again at hosts where something is in doubt. One that has become unreachable is looked at by whoever sees it next.
+  mutating func lookAtHosts() {
+    for host in record.hosts where host.needsLook && view.fleet.host(host.name) != nil {
+      if case .unreachable = host.reach { continue }
+      open(.observe(host.name))
+    }
+  }
+}
+
+extension Failure {
+  /// Whether it speaks against the release rather than against the place it was tried on.
+  var condemnsRelease: Bool {
+    switch kind {
+    case .start, .readiness: true
+    case .portTaken, .host, .staging, .fenced, .gateway, .hook, .stop, .cancelled: false
+    }
+  }
+}

@@ -1,0 +1,260 @@
+import SluiceModel
+
+extension Decider {
+  /// Something got better: the progress deadline starts anew.
+  mutating func progress() {
+    let time = now
+    record.rollout?.progressAt = time
+  }
+
+  mutating func advanceRollout() {
+    guard let rollout = record.rollout else { return }
+    if let failure = rollout.stoppedBy {
+      record.rollout?.gate = .failed(failure)
+      return progress()
+    }
+    if rollout.interrupted {
+      record.rollout?.gate = .interrupted
+      return progress()
+    }
+    if let call = rollout.hooks.first {
+      open(.hook(call.point, wave: call.wave))
+      if rollout.hooks.contains(where: \.decides) { return guardDeadline() }
+    }
+    switch rollout.stage {
+    case .preparing: prepare(rollout)
+    case .preDeploy: enter(.waves)
+    case .waves: if rollout.wave == nil { beginWave(rollout) } else { runWave() }
+    case .postDeploy:
+      enter(.closing)
+    case .closing:
+      if rollout.hooks.isEmpty, record.attempts.isEmpty, everyGatewayHasTheTable { close(rollout) }
+    }
+    guardDeadline()
+  }
+
+  /// The files go to every host that the waves will use, all hosts at once, before the first wave.
+  private mutating func prepare(_ rollout: Rollout) {
+    guard let release = rollout.goal.release.flatMap({ record.release($0) }) else { return enter(.preDeploy) }
+    let planner = planner(rollout)
+    var hosts: [HostName] = []
+    for wave in planner.projection() {
+      for instance in wave.added where !hosts.contains(instance.host) { hosts.append(instance.host) }
+    }
+    // Waves under way already have theirs fixed.
+    for instance in record.instances where instance.phase == .reserved && !hosts.contains(instance.host) { hosts.append(instance.host) }
+    let waiting = hosts.filter { !(record.host($0)?.releases.contains(release.digest) ?? false) }
+    for host in waiting { open(.stage(host, release.number)) }
+    if waiting.isEmpty {
+      if rollout.direction.isForward, isNewRelease(rollout), policy.hooks[.preDeploy] != nil {
+        record.rollout?.hooks.append(HookCall(.preDeploy))
+      }
+      enter(.preDeploy)
+    }
+  }
+
+  private mutating func enter(_ stage: Rollout.Stage) {
+    record.rollout?.stage = stage
+    progress()
+  }
+
+  func isNewRelease(_ rollout: Rollout) -> Bool { rollout.goal.release != nil && rollout.goal.release != rollout.origin.release }
+
+  func planner(_ rollout: Rollout) -> WavePlanner {
+    WavePlanner(
+      record: record, view: view, goal: rollout.goal, goesBack: !rollout.direction.isForward, ignoresFloor: rollout.overridesFloor)
+  }
+
+  // MARK: Waves
+
+  private mutating func beginWave(_ rollout: Rollout) {
+    if let by = rollout.pausedBy {
+      record.rollout?.gate = .paused(by: by)
+      return progress()
+    }
+    if let rest = rollout.restUntil {
+      if rest > now { return wake(at: rest) }
+      record.rollout?.restUntil = nil
+    }
+    // What is on its way out is gone, its address too, before the next wave counts slots and ports.
+    if record.instances.contains(where: { ($0.condemned != nil && $0.isExisting) || $0.phase == .retired }) { return }
+    // What no wave looks after any more (it was cut short) is brought to its end first: it serves, or fails.
+    let coming = record.instances.filter { $0.condemned == nil && $0.takesPlace && !$0.isSettled }
+    for instance in coming { start(instance) }
+    if !coming.isEmpty { return }
+    // Every gateway has the last table, and its word on health, before anything more is taken out. One that is silent is a gate (`noteGate`).
+    if record.table.content != nil, !everyGatewayHasTheTable || requiredGateways.contains(where: isSilent) { return }
+    switch planner(rollout).next() {
+    case .settled: settle(rollout)
+    case .wave(let replacements, let added): begin(replacements, added, rollout)
+    case .waits(let serving, let floor): record.rollout?.gate = .servingFloor(serving: serving, floor: floor)
+    case .blocked(let failure): blocked(failure, rollout)
+    }
+  }
+
+  private mutating func begin(_ replacements: [Replacement], _ added: [Instance], _ rollout: Rollout) {
+    // A recreate holds requests while nothing serves, also in the wave that tries again what the last one could not start.
+    let olds = replacements.compactMap(\.old)
+    let kept = record.instances.contains { $0.isServing && !olds.contains($0.number) }
+    let holds = if case .recreate = policy.strategy { !added.isEmpty && !kept && rollout.origin.release != nil } else { false }
+    let wave = Wave(number: rollout.waves + 1, replacements: replacements, holds: holds)
+    record.instances += added
+    record.nextInstance = max(record.nextInstance, (added.map(\.number).max() ?? 0) + 1)
+    record.rollout?.waves += 1
+    record.rollout?.wave = wave
+    progress()
+    note(.info, "wave-begun", "wave \(wave.number): \(describe(replacements, added))")
+  }
+
+  private func describe(_ replacements: [Replacement], _ added: [Instance]) -> String {
+    replacements.map { replacement in
+      let old = replacement.old.flatMap { record.instance($0) }
+      let new = added.first { $0.number == replacement.new }
+      switch (old, new) {
+      case (let old?, let new?):
+        return "\(old.number) (\(old.host)) → \(new.number) (\(new.host))\(replacement.order == .oldFirst ? ", old first" : "")"
+      case (nil, let new?): return "+\(new.number) (\(new.host))"
+      case (let old?, nil): return "−\(old.number) (\(old.host))"
+      case (nil, nil): return "nothing"
+      }
+    }.joined(separator: ", ")
+  }
+
+  private mutating func runWave() {
+    guard let wave = record.rollout?.wave else { return }
+    switch wave.stage {
+    case .recording:
+      // The fixed assignment is known elsewhere before anything is sent: see the outcome of `replicate`.
+      open(.replicate)
+    case .preWave:
+      record.rollout?.wave?.stage = .running
+    case .running:
+      let olds = wave.replacements.compactMap(\.old)
+      let allOldGone = olds.allSatisfy(isGone)
+      var ended = true
+      for replacement in wave.replacements where !step(replacement, holds: wave.holds, allOldGone: allOldGone) { ended = false }
+      if !ended, standsInItsOwnWay(wave) { ended = true }
+      if ended {
+        if policy.hooks[.postWave] != nil { record.rollout?.hooks.append(HookCall(.postWave, wave: wave.number)) }
+        record.rollout?.wave?.stage = .postWave
+        progress()
+      }
+    case .postWave:
+      note(.info, "wave-ended", "wave \(wave.number) has ended")
+      record.rollout?.wave = nil
+      if case .rolling(let rolling) = policy.strategy, rolling.pauseBetween > .zero {
+        let rest = now + rolling.pauseBetween
+        record.rollout?.restUntil = rest
+      }
+      progress()
+    }
+  }
+
+  /// The floor lets none of the wave's old ones go, all that came serves, and instances that faults have taken could come instead: they come
+  /// first, in a wave of their own. What this one had only reserved is given up.
+  private mutating func standsInItsOwnWay(_ wave: Wave) -> Bool {
+    guard case .servingFloor? = record.rollout?.gate, let rollout = record.rollout else { return false }
+    var model = record
+    for replacement in wave.replacements {
+      if let old = replacement.old.flatMap({ record.instance($0) }), old.condemned != nil, old.isExisting { return false }
+      guard let new = replacement.new.flatMap({ record.instance($0) }) else { continue }
+      switch new.phase {
+      case .reserved: model.instances.removeAll { $0.number == new.number }
+      case .starting, .checking, .warming, .draining, .stopping: return false
+      case .serving, .retired, .lost: break
+      }
+    }
+    let planner = WavePlanner(
+      record: model, view: view, goal: rollout.goal, goesBack: !rollout.direction.isForward, ignoresFloor: rollout.overridesFloor)
+    guard case .wave(let replacements, _) = planner.next(), replacements.contains(where: { $0.new != nil && $0.order == .newFirst }) else {
+      return false
+    }
+    record.instances = model.instances
+    return true
+  }
+
+  /// Takes one replacement as far as it may go; true when it has ended.
+  private mutating func step(_ replacement: Replacement, holds: Bool, allOldGone: Bool) -> Bool {
+    switch replacement.order {
+    case .newFirst:
+      guard let new = replacement.new else { return take(replacement.old, .surplus) }
+      guard let instance = record.instance(new) else { return true }  // It failed and is gone; the old one stays.
+      if instance.phase == .lost { return true }
+      start(instance)
+      if instance.condemned != nil { return false }
+      guard isCounted(instance) else { return false }
+      return take(replacement.old, .replaced)
+    case .oldFirst:
+      guard take(replacement.old, replacement.new == nil ? .surplus : .replaced), !holds || allOldGone else { return false }
+      guard let new = replacement.new, let instance = record.instance(new) else { return true }
+      if let old = replacement.old.flatMap({ record.instance($0) }), old.host == instance.host, old.port == instance.port { return false }
+      if instance.phase == .lost { return true }
+      start(instance)
+      return instance.condemned == nil && isCounted(instance)
+    }
+  }
+
+  private func isSilent(_ id: GatewayID) -> Bool { !(record.gateway(id)?.reach.isReachable ?? false) }
+
+  /// Starts what is reserved once its files, a slot and its port are there: it may be given the place of one that another replacement takes away.
+  mutating func start(_ instance: Instance) {
+    guard instance.phase == .reserved, instance.condemned == nil, isStaged(instance) else { return }
+    let others = record.instances.filter { $0.host == instance.host && $0.number != instance.number }
+    if others.contains(where: { $0.port == instance.port }) { return }
+    let slots = view.fleet.host(instance.host)?.slots ?? 0
+    guard others.count(where: \.isExisting) + view.reservations.count(where: { $0.host == instance.host }) < slots else { return }
+    change(instance.number) { $0.phase = .starting }
+    open(.start(instance.host, instance: instance.number))
+  }
+
+  /// Serving, and for long enough.
+  private mutating func isCounted(_ instance: Instance) -> Bool {
+    guard instance.phase == .serving, let since = instance.healthySince else { return false }
+    let counted = since + policy.minHealthyTime
+    if counted > now { wake(at: counted) }
+    return counted <= now
+  }
+
+  private func isGone(_ number: Int) -> Bool {
+    guard let instance = record.instance(number) else { return true }
+    return instance.phase == .retired || instance.phase == .lost
+  }
+
+  /// Condemns an old instance when floor and racks allow it; true when it is gone.
+  private mutating func take(_ number: Int?, _ reason: CondemnReason) -> Bool {
+    guard let number, let instance = record.instance(number) else { return true }
+    if isGone(number) { return true }
+    guard instance.condemned == nil else { return false }
+    guard instance.isServing || record.mayServe(instance, gateways: requiredGateways) else {
+      change(number) { $0.condemned = reason }
+      return false
+    }
+    guard let rollout = record.rollout, allowsTaking(instance, rollout) else { return false }
+    change(number) { $0.condemned = reason }
+    return false
+  }
+
+  /// Rules 1 and 4, on the state after the instance has gone.
+  private mutating func allowsTaking(_ instance: Instance, _ rollout: Rollout) -> Bool {
+    if rollout.overridesFloor || rollout.goal.release == nil { return true }
+    // Where a gateway is silent, it is the gateway that is waited for.
+    if requiredGateways.contains(where: isSilent) { return false }
+    let bounds = Bounds(strategy: policy.strategy, replicas: rollout.goal.replicas)
+    let left = record.instances.filter { $0.isServing && $0.number != instance.number }
+    if left.count < bounds.floor {
+      record.rollout?.gate = .servingFloor(serving: left.count + (instance.isServing ? 1 : 0), floor: bounds.floor)
+      return false
+    }
+    if case .rolling(let rolling) = policy.strategy, let share = rolling.rackLossFloor {
+      let least = share.roundedUp(of: rollout.goal.replicas)
+      for rack in view.fleet.racks {
+        let remaining = left.count { view.fleet.host($0.host)?.rack != rack.name }
+        if remaining < least {
+          record.rollout?.gate = .rackLossFloor(rack.name, remaining: remaining, floor: least)
+          return false
+        }
+      }
+    }
+    return true
+  }
+}

@@ -1,0 +1,113 @@
+import SluiceModel
+
+extension Decider {
+  /// The table follows from the instances; its revision rises whenever it differs from the last one.
+  mutating func composeTable() {
+    guard let route = policy.route, !view.processes(of: route).isEmpty else {
+      if record.table.content != nil { raise(nil) }
+      return
+    }
+    var targets: [TableTarget] = []
+    for instance in record.instances {
+      let draining: Bool
+      switch instance.phase {
+      case .warming, .serving: draining = false
+      case .draining: draining = true
+      case .stopping:
+        guard record.table.content?.targets.contains(where: { $0.instance == instance.number }) ?? false else { continue }
+        draining = true
+      case .lost:
+        guard record.table.content?.targets.contains(where: { $0.instance == instance.number }) ?? false else { continue }
+        draining = instance.condemned != nil || instance.release != record.goal?.release
+      case .reserved, .starting, .checking, .retired: continue
+      }
+      targets.append(
+        TableTarget(
+          instance: instance.number, release: instance.release, address: instance.address, port: instance.port, draining: draining))
+    }
+    let release = record.goal?.release ?? record.stable?.release
+    // The probe of the newest release that is wanted: all targets of a route are asked alike.
+    guard let readiness = release.flatMap({ record.release($0) })?.spec.readiness ?? record.table.content?.readiness else { return }
+    if record.table.content == nil && targets.isEmpty { return }
+    let content = TableContent(route: route, readiness: readiness, drain: policy.drain, targets: targets, hold: hold)
+    if content != record.table.content || isBehindGateways { raise(content) }
+    for index in record.instances.indices {
+      let number = record.instances[index].number
+      let admitted = content.targets.contains { $0.instance == number && !$0.draining }
+      if !admitted {
+        if record.instances[index].admittedBy != nil { record.instances[index].admittedBy = nil }
+      } else if record.instances[index].admittedBy == nil {
+        record.instances[index].admittedBy = record.table.revision
+      }
+    }
+  }
+
+  /// A gateway has a newer table than this record knows: the record is an older copy that was gone on from.
+  private var isBehindGateways: Bool {
+    record.gateways.contains { state in state.revision.map { $0 > record.table.revision } ?? false }
+  }
+
+  private mutating func raise(_ content: TableContent?) {
+    let behind = isBehindGateways
+    let newest = record.gateways.compactMap(\.revision).reduce(record.table.revision, max)
+    record.table.content = content
+    record.table.revision = Revision(epoch: max(record.fence?.epoch ?? 0, newest.epoch), version: newest.version + 1)
+    guard behind else { return }
+    // What an older table said of these was undone by tables that this record has not seen.
+    let revision = record.table.revision
+    for index in record.instances.indices {
+      record.instances[index].admittedBy = nil
+      if case .draining = record.instances[index].phase {
+        record.instances[index].phase = .draining(revision: revision, acknowledged: nil)
+      }
+    }
+  }
+
+  /// Requests are held while a recreate is between its old and its new instances.
+  private var hold: Milliseconds? {
+    guard let rollout = record.rollout, let wave = rollout.wave, wave.holds, wave.stage == .running,
+      case .recreate(let recreate) = policy.strategy
+    else { return nil }
+    // Where it stands still, whoever serves is let serve.
+    if rollout.interrupted || rollout.stoppedBy != nil {
+      let stands = record.instances.contains { instance in
+        if case .draining = instance.phase { return false }
+        return instance.condemned == nil && (instance.phase == .serving || instance.phase == .warming(acknowledged: nil))
+      }
+      return stands ? nil : recreate.queue
+    }
+    let back = wave.replacements.allSatisfy { replacement in
+      guard let new = replacement.new, let instance = record.instance(new) else { return replacement.new == nil }
+      return instance.isServing
+    }
+    return back ? nil : recreate.queue
+  }
+
+  /// Every gateway gets every table; an excluded one gets it as soon as it is heard of again, and nobody waits for it.
+  mutating func sendTables() {
+    let route = view.processes(of: policy.route)
+    for state in record.gateways where !state.excluded || state.reach.isReachable {
+      if !route.contains(state.id) {
+        if state.revision != nil { open(.removeTable(state.id)) }
+      } else if record.table.content != nil, state.revision != record.table.revision {
+        open(.setTable(state.id, record.table.revision))
+      }
+    }
+    let idle = record.gateways.filter { $0.revision == nil && record.openAttempt(on: .gateway($0.id)) == nil }.map(\.id)
+    record.gateways.removeAll { !route.contains($0.id) && idle.contains($0.id) }
+  }
+
+  /// A gateway that does not answer stands in the way by name.
+  mutating func noteGate() {
+    guard record.rollout != nil, record.rollout?.gate == nil else { return }
+    for id in requiredGateways {
+      if let state = record.gateway(id), case .unreachable(let why) = state.reach {
+        record.rollout?.gate = .gatewayUnreachable(id, why)
+        progress()
+        // A look at it again may find it back.
+        if record.table.content != nil, state.revision == record.table.revision { open(.setTable(id, record.table.revision)) }
+        return
+      }
+    }
+  }
+}

@@ -1,0 +1,245 @@
+import SluiceModel
+
+/// Plans the next wave from what exists towards a goal: pure, and the same for apply, rollback, scale, restart and drain.
+package struct WavePlanner {
+  package enum Step: Hashable, Sendable {
+    /// The replacements, and the new instances they name, host and port fixed.
+    case wave([Replacement], [Instance])
+    /// Nothing is left to do.
+    case settled
+    /// Something is left, and the floor allows none of it until more serve.
+    case waits(serving: Int, floor: Int)
+    /// Something is left, and nothing may be done: why.
+    case blocked(Failure)
+  }
+
+  private let record: ServiceRecord
+  private let view: FleetView
+  private let goal: Goal
+  private let bounds: Bounds
+  private let conforms: Conformity
+  private let ignoresFloor: Bool
+
+  package init(record: ServiceRecord, view: FleetView, goal: Goal, goesBack: Bool, ignoresFloor: Bool = false) {
+    self.record = record
+    self.view = view
+    self.goal = goal
+    self.ignoresFloor = ignoresFloor
+    bounds = Bounds(strategy: record.policy.strategy, replicas: goal.release == nil ? 0 : goal.replicas)
+    conforms = Conformity(record: record, view: view, goal: goal, goesBack: goesBack)
+  }
+
+  /// The next wave, or why there is none.
+  package func next() -> Step {
+    let keep = record.instances.filter(conforms.holds)
+    var leaving = record.instances.filter { $0.takesPlace && $0.condemned == nil && !conforms.holds($0) }
+    let wanted = goal.release == nil ? 0 : goal.replicas
+    var staying = keep
+    if keep.count > wanted {
+      let surplus = surplusOf(keep, count: keep.count - wanted)
+      leaving += surplus
+      staying = keep.filter { instance in !surplus.contains(instance) }
+    }
+    leaving = inOrderOfLeaving(leaving)
+    let missing = wanted - staying.count
+    if missing == 0 && leaving.isEmpty { return .settled }
+    var draft = draft(leaving, missing: missing, staying: staying, ignoresFloor: false)
+    // An override is for where there is no other way: what can be done above the floor is done above it.
+    if draft.replacements.isEmpty, ignoresFloor { draft = self.draft(leaving, missing: missing, staying: staying, ignoresFloor: true) }
+    if draft.replacements.isEmpty {
+      let serving = record.instances.count(where: \.isServing)
+      if !draft.noHost, record.instances.contains(where: { $0.condemned == nil && $0.phase == .serving && $0.healthySince == nil }) {
+        return .waits(serving: serving, floor: bounds.floor)
+      }
+      return .blocked(draft.obstacle(leaving: leaving.count, missing: missing))
+    }
+    return .wave(draft.replacements, draft.added)
+  }
+
+  private func draft(_ leaving: [Instance], missing: Int, staying: [Instance], ignoresFloor: Bool) -> Draft {
+    var draft = Draft(planner: self, staying: staying, ignoresFloor: ignoresFloor)
+    if case .recreate = record.policy.strategy {
+      draft.recreate(leaving: leaving, missing: missing)
+    } else {
+      draft.roll(leaving: leaving, missing: missing)
+    }
+    return draft
+  }
+
+  /// All waves from here on if every action works: what `plan` shows, and the hosts that staging needs.
+  package func projection(limit: Int = 10_000) -> [(replacements: [Replacement], added: [Instance])] {
+    var waves: [(replacements: [Replacement], added: [Instance])] = []
+    var model = record
+    for index in model.instances.indices where model.instances[index].condemned == nil && model.instances[index].takesPlace {
+      model.instances[index].phase = .serving
+      model.instances[index].healthySince = model.instances[index].healthySince ?? .zero
+    }
+    model.instances.removeAll { $0.condemned != nil || $0.phase == .retired }
+    while waves.count < limit {
+      let planner = WavePlanner(record: model, view: view, goal: goal, goesBack: conforms.goesBack, ignoresFloor: ignoresFloor)
+      guard case .wave(let replacements, let added) = planner.next() else { break }
+      waves.append((replacements, added))
+      let gone = Set(replacements.compactMap(\.old))
+      model.instances.removeAll { gone.contains($0.number) }
+      for var instance in added {
+        instance.phase = .serving
+        instance.healthySince = .zero
+        model.instances.append(instance)
+        model.nextInstance = max(model.nextInstance, instance.number + 1)
+      }
+    }
+    return waves
+  }
+
+  /// Whether users lose nothing when it goes. One that a silent gateway may have in service is not among these.
+  private func costsNothing(_ instance: Instance) -> Bool {
+    !instance.isServing && !record.mayServe(instance, gateways: view.requiredGateways(record))
+  }
+
+  /// Unhealthy ones first, they cost nothing; then by rack and host as the fleet lists them.
+  private func inOrderOfLeaving(_ instances: [Instance]) -> [Instance] {
+    let order = hostOrder()
+    return instances.sorted { left, right in
+      let leftKey = (left.isServing ? 1 : 0, order[left.host] ?? .max, left.number)
+      let rightKey = (right.isServing ? 1 : 0, order[right.host] ?? .max, right.number)
+      return leftKey < rightKey
+    }
+  }
+
+  /// The ones whose going leaves the best spread: from the fullest rack, then the fullest host, newest first; unhealthy ones before all.
+  private func surplusOf(_ instances: [Instance], count: Int) -> [Instance] {
+    var left = instances
+    var surplus: [Instance] = []
+    for _ in 0..<count {
+      let racks = Dictionary(grouping: left) { view.fleet.host($0.host)?.rack }.mapValues(\.count)
+      let hosts = Dictionary(grouping: left, by: \.host).mapValues(\.count)
+      func rank(_ instance: Instance) -> [Int] {
+        [
+          instance.isServing ? 1 : 0, -(racks[view.fleet.host(instance.host)?.rack] ?? 0), -(hosts[instance.host] ?? 0),
+          -instance.number,
+        ]
+      }
+      guard let next = left.min(by: { rank($0).lexicographicallyPrecedes(rank($1)) }) else { break }
+      surplus.append(next)
+      left.removeAll { $0.number == next.number }
+    }
+    return surplus
+  }
+
+  private func hostOrder() -> [HostName: Int] {
+    Dictionary(uniqueKeysWithValues: view.fleet.hosts.enumerated().map { ($1.name, $0) })
+  }
+
+  /// A wave in the making.
+  private struct Draft {
+    let planner: WavePlanner
+    let staying: [Instance]
+    let ignoresFloor: Bool
+    var placement: Placement
+    var replacements: [Replacement] = []
+    var added: [Instance] = []
+    var rack: RackName?
+    var noHost = false
+
+    init(planner: WavePlanner, staying: [Instance], ignoresFloor: Bool) {
+      self.planner = planner
+      self.staying = staying
+      self.ignoresFloor = ignoresFloor
+      placement = Placement(record: planner.record, view: planner.view, replicas: planner.goal.replicas)
+    }
+
+    private var bounds: Bounds { planner.bounds }
+    private var nextNumber: Int { planner.record.nextInstance + added.count }
+
+    /// Takes as many as floor and cap allow at once; with rack order, of one rack only.
+    mutating func roll(leaving: [Instance], missing: Int) {
+      var addable = bounds.cap - planner.record.instances.count(where: \.takesPlace)
+      let serving = planner.record.instances.count(where: \.isServing)
+      var takeable = ignoresFloor ? Int.max / 2 : max(0, serving - bounds.floor)
+      var missing = missing
+      var byRack = false
+      if case .rolling(let rolling) = planner.record.policy.strategy { byRack = rolling.rackOrder }
+      // A stopped service has nothing to keep serving.
+      if planner.goal.release == nil { takeable = Int.max / 2 }
+
+      // Faults have taken some: what is missing comes back before anything else may go.
+      if serving < bounds.floor, missing > leaving.count {
+        while missing > leaving.count, addable > 0, let new = place(near: nil, only: byRack ? rack : nil) {
+          append(
+            Replacement(old: nil, new: new.number, order: .newFirst), new,
+            rack: byRack ? planner.view.fleet.host(new.host)?.rack : nil)
+          addable -= 1
+          missing -= 1
+        }
+        if !replacements.isEmpty { return }
+      }
+      for old in leaving {
+        let itsRack = planner.view.fleet.host(old.host)?.rack
+        if byRack, rack != nil, itsRack != rack { continue }
+        let costsNothing = planner.costsNothing(old)
+        if missing > 0, addable > 0, !costsNothing, let new = place(near: old, only: nil) {
+          append(Replacement(old: old.number, new: new.number, order: .newFirst), new, rack: byRack ? itsRack : nil)
+          addable -= 1
+          missing -= 1
+        } else if costsNothing || takeable > 0 {
+          if !costsNothing { takeable -= 1 }
+          placement.vacate(old)
+          let new = missing > 0 ? place(near: old, only: nil) : nil
+          if new != nil { missing -= 1 }
+          append(Replacement(old: old.number, new: new?.number, order: .oldFirst), new, rack: byRack ? itsRack : nil)
+        }
+      }
+      // What is missing beyond the ones that go: scaling up, a first release, one lost with its host.
+      while missing > 0, addable > 0, leaving.isEmpty || replacements.count >= leaving.count {
+        guard let new = place(near: nil, only: byRack ? rack : nil) else { break }
+        append(
+          Replacement(old: nil, new: new.number, order: .newFirst), new,
+          rack: byRack ? planner.view.fleet.host(new.host)?.rack : nil)
+        addable -= 1
+        missing -= 1
+      }
+    }
+
+    /// Everything old goes, then everything new comes.
+    mutating func recreate(leaving: [Instance], missing: Int) {
+      for old in leaving { placement.vacate(old) }
+      var olds = leaving[...]
+      for _ in 0..<max(missing, 0) {
+        let old = olds.first
+        guard let new = place(near: old, only: nil) else { break }
+        if old != nil { olds.removeFirst() }
+        append(Replacement(old: old?.number, new: new.number, order: .oldFirst), new, rack: nil)
+      }
+      for old in olds { replacements.append(Replacement(old: old.number, new: nil, order: .oldFirst)) }
+    }
+
+    private mutating func place(near old: Instance?, only: RackName?) -> Instance? {
+      guard let release = planner.goal.release else { return nil }
+      let placed = placement.place(
+        number: nextNumber, release: release, secrets: planner.goal.secrets, near: old, rack: only, counted: staying)
+      if placed == nil { noHost = true }
+      return placed
+    }
+
+    private mutating func append(_ replacement: Replacement, _ new: Instance?, rack: RackName?) {
+      replacements.append(replacement)
+      if let new { added.append(new) }
+      if self.rack == nil { self.rack = rack }
+    }
+
+    func obstacle(leaving: Int, missing: Int) -> Failure {
+      let policy = planner.record.policy
+      if noHost {
+        return Failure(
+          .host,
+          "no eligible host has a free slot and a free port in \(policy.ports.from)–\(policy.ports.to) for another instance of \(policy.name)",
+          remedy: "add slots or hosts, widen ports, or let the strategy stop one first (maxUnavailable: 1)")
+      }
+      let serving = planner.record.instances.count(where: \.isServing)
+      return Failure(
+        .host,
+        "\(leaving) instances are to go and \(max(0, missing)) to come, but \(serving) serve, the floor is \(bounds.floor) and the cap \(bounds.cap)",
+        remedy: "bring the unhealthy instances back, or raise maxSurge or maxUnavailable")
+    }
+  }
+}

@@ -1,0 +1,129 @@
+package import SluiceModel
+
+/// One try of one action. It has one outcome, or is in doubt.
+package struct Attempt: Hashable, Codable, Sendable {
+  /// Unique within the service, rising.
+  package let id: Int
+  package let action: Action
+  /// When it was decided, in the record's active time.
+  package let openedAt: Milliseconds
+
+  package init(id: Int, action: Action, openedAt: Milliseconds) {
+    self.id = id
+    self.action = action
+    self.openedAt = openedAt
+  }
+}
+
+/// Everything the brain can ask of the world. Each is idempotent: asking again after an unknown outcome does no harm.
+package enum Action: Hashable, Codable, Sendable {
+  /// Reads the host's facts again.
+  case observe(HostName)
+  /// Brings the release's files to the host: nothing where the digest is there.
+  case stage(HostName, ReleaseNumber)
+  /// Ensures the instance runs: claims its slot and port, writes its unit, starts it.
+  case start(HostName, instance: Int)
+  /// Asks the instance, by way of the host, until it is ready or `startTimeout` has passed.
+  case checkReady(HostName, instance: Int)
+  /// `preStop`, signal, `killAfter`, kill; ends when the port is seen closed.
+  case stop(HostName, instance: Int)
+  /// Gives one gateway the whole table.
+  case setTable(GatewayID, Revision)
+  /// Runs a user's executable on the controller.
+  case hook(HookPoint, wave: Int?)
+  /// The service is no longer behind this gateway: it forgets the table.
+  case removeTable(GatewayID)
+  /// Copies the record to the gateways and two hosts.
+  case replicate
+
+  /// What the action is about: at most one attempt is open per object.
+  package var object: AttemptObject {
+    switch self {
+    case .observe(let host): .host(host)
+    case .stage(let host, let release): .staging(host, release)
+    case .start(_, let instance), .checkReady(_, let instance), .stop(_, let instance): .instance(instance)
+    case .setTable(let gateway, _), .removeTable(let gateway): .gateway(gateway)
+    case .hook: .hook
+    case .replicate: .replica
+    }
+  }
+
+  /// The host it is sent to, if any.
+  package var host: HostName? {
+    switch self {
+    case .observe(let host), .stage(let host, _), .start(let host, _), .checkReady(let host, _), .stop(let host, _): host
+    case .setTable, .removeTable, .hook, .replicate: nil
+    }
+  }
+}
+
+/// What attempts are serialised by.
+package enum AttemptObject: Hashable, Codable, Sendable {
+  case host(HostName)
+  case staging(HostName, ReleaseNumber)
+  case instance(Int)
+  case gateway(GatewayID)
+  case hook
+  case replica
+}
+
+/// How an attempt ended.
+package enum AttemptResult: Hashable, Codable, Sendable {
+  /// Done; what was seen along with it.
+  case succeeded(Seen)
+  /// It was tried and failed: asking again would fail again, unless something changes.
+  case failed(Failure)
+  /// The host or gateway could not be reached, so nothing was done.
+  case unreachable(String)
+  /// It was sent, and whether it took effect is unknown: look, then decide.
+  case inDoubt(String)
+
+  /// What an outcome brings with it.
+  package enum Seen: Hashable, Codable, Sendable {
+    case nothing
+    /// The host's generation after the action.
+    case host(generation: UInt64)
+    case facts(HostFact)
+    case gateway(GatewayFact)
+    /// How the stop went: whether the kill was needed.
+    case stopped(generation: UInt64, killed: Bool)
+  }
+}
+
+/// What went wrong, in the words an operator needs at 3 in the morning.
+package struct Failure: Hashable, Codable, Sendable {
+  package enum Kind: String, Codable, Sendable {
+    /// The command does not exist, exits at once, or the runtime refused it.
+    case start
+    /// It runs, and never answered its readiness check.
+    case readiness
+    /// Another process has the port.
+    case portTaken
+    /// The host lacks something: space, a tool, a right.
+    case host
+    /// The artifact or a secret could not be brought.
+    case staging
+    /// The host or gateway has a newer fence.
+    case fenced
+    case gateway
+    case hook
+    case stop
+    /// The controller was told to stop it.
+    case cancelled
+  }
+
+  package var kind: Kind
+  /// One sentence: what happened and why.
+  package var message: String
+  /// The last output of the check or command, and of the instance's log.
+  package var output: String
+  /// What to do next; may be empty.
+  package var remedy: String
+
+  package init(_ kind: Kind, _ message: String, output: String = "", remedy: String = "") {
+    self.kind = kind
+    self.message = message
+    self.output = output
+    self.remedy = remedy
+  }
+}

@@ -1,0 +1,82 @@
+package import SluiceModel
+
+/// What one look at a host showed about one service.
+package struct HostFact: Hashable, Codable, Sendable {
+  package var host: HostName
+  /// Raised by every script that changes the host; a fact of a lower one is old.
+  package var generation: UInt64
+  package var instances: [InstanceFact]
+  /// Digests of the releases that are unpacked there.
+  package var releases: [Digest]
+  /// Ports that something listens on, of any owner.
+  package var listening: [Int]
+
+  package init(
+    host: HostName, generation: UInt64, instances: [InstanceFact] = [], releases: [Digest] = [], listening: [Int] = []
+  ) {
+    self.host = host
+    self.generation = generation
+    self.instances = instances
+    self.releases = releases
+    self.listening = listening
+  }
+}
+
+/// One instance as its host shows it.
+package struct InstanceFact: Hashable, Codable, Sendable {
+  package var number: Int
+  package var port: Int
+  package var running: Bool
+
+  package init(number: Int, port: Int, running: Bool) {
+    self.number = number
+    self.port = port
+    self.running = running
+  }
+}
+
+/// What one gateway says about one service.
+package struct GatewayFact: Hashable, Codable, Sendable {
+  package var gateway: GatewayID
+  /// The table that is live on every one of its loops; nil when it has none for the service.
+  package var revision: Revision?
+  package var targets: [TargetFact]
+  /// New with each start of the gateway; nil where it does not tell.
+  package var boot: String?
+
+  package init(gateway: GatewayID, revision: Revision?, targets: [TargetFact] = [], boot: String? = nil) {
+    self.gateway = gateway
+    self.revision = revision
+    self.targets = targets
+    self.boot = boot
+  }
+
+  /// What it says of that instance.
+  package func target(_ instance: Int) -> TargetFact? { targets.first { $0.instance == instance } }
+}
+
+/// One target as a gateway measures it.
+package struct TargetFact: Hashable, Codable, Sendable {
+  package var instance: Int
+  package var healthy: Bool
+  /// Why it is not healthy: the last probe's words.
+  package var probe: String
+  /// Requests admitted and not yet ended, long-lived connections included.
+  package var inFlight: Int
+
+  package init(instance: Int, healthy: Bool, probe: String = "", inFlight: Int = 0) {
+    self.instance = instance
+    self.healthy = healthy
+    self.probe = probe
+    self.inFlight = inFlight
+  }
+}
+
+/// Whether a host or gateway can be reached, as last seen.
+package enum Reach: Hashable, Codable, Sendable {
+  case unknown
+  case reachable
+  case unreachable(String)
+
+  package var isReachable: Bool { self == .reachable }
+}

@@ -1,0 +1,264 @@
+package import SluiceModel
+
+/// What a service shall look like once a rollout has ended.
+package struct Goal: Hashable, Codable, Sendable {
+  /// nil: no instance of any release.
+  package var release: ReleaseNumber?
+  package var replicas: Int
+  package var secrets: String
+  /// Instances that are replaced whatever their release: a restart.
+  package var renew: [Int]
+
+  package init(release: ReleaseNumber?, replicas: Int, secrets: String = "", renew: [Int] = []) {
+    self.release = release
+    self.replicas = replicas
+    self.secrets = secrets
+    self.renew = renew
+  }
+}
+
+/// A service on its way from one goal to another.
+package struct Rollout: Hashable, Codable, Sendable {
+  package let number: Int
+  /// What started it: `apply`, `rollback`, `scale` …
+  package let cause: String
+  /// Who started it.
+  package let by: String
+  package let startedAt: WallTime
+  package var goal: Goal
+  /// Where it goes back to.
+  package let origin: Goal
+  package var direction: Direction
+  package var stage: Stage
+  package var wave: Wave?
+  /// How many waves have begun.
+  package var waves: Int
+  package var failures: [CountedFailure]
+  /// Hooks that are due, in order; while one of them is, nothing new is begun.
+  package var hooks: [HookCall]
+  /// What it waits for, as last decided.
+  package var gate: Gate?
+  /// When something last got better, in active time; gates push it ahead.
+  package var progressAt: Milliseconds
+  /// The end of the pause between two waves.
+  package var restUntil: Milliseconds?
+  package var pausedBy: String?
+  /// What it stands at and an operator must settle.
+  package var stoppedBy: Failure?
+  /// Ctrl-C: nothing new is begun.
+  package var interrupted: Bool
+  /// The operator allowed the floor to be broken (recorded).
+  package var overridesFloor: Bool
+  /// The policy that `origin` stood under, where this rollout brought another.
+  package var formerPolicy: ServicePolicy?
+  /// How often a port was found taken by something else and another one was tried.
+  package var portsTaken: Int
+
+  package enum Direction: Hashable, Codable, Sendable {
+    case forward
+    case back(because: String, byOperator: Bool)
+
+    package var isForward: Bool { self == .forward }
+  }
+
+  /// Each stage follows the one before it; going back returns to `preparing` once.
+  package enum Stage: String, Codable, Sendable {
+    case preparing, preDeploy, waves, postDeploy, closing
+  }
+
+  package init(number: Int, cause: String, by: String, startedAt: WallTime, goal: Goal, origin: Goal, now: Milliseconds) {
+    self.number = number
+    self.cause = cause
+    self.by = by
+    self.startedAt = startedAt
+    self.goal = goal
+    self.origin = origin
+    direction = .forward
+    stage = .preparing
+    waves = 0
+    failures = []
+    hooks = []
+    progressAt = now
+    interrupted = false
+    overridesFloor = false
+    portsTaken = 0
+  }
+}
+
+/// A hook that is due.
+package struct HookCall: Hashable, Codable, Sendable {
+  package var point: HookPoint
+  package var wave: Int?
+
+  package init(_ point: HookPoint, wave: Int? = nil) {
+    self.point = point
+    self.wave = wave
+  }
+
+  /// Whether its failure fails the rollout; the others only tell somebody.
+  package var decides: Bool {
+    switch point {
+    case .preDeploy, .preWave, .postWave: true
+    case .postDeploy, .failed, .rolledBack: false
+    }
+  }
+}
+
+/// One failure that counts against the budget.
+package struct CountedFailure: Hashable, Codable, Sendable {
+  package var instance: Int?
+  package var host: HostName?
+  package var failure: Failure
+  /// Whether it speaks against the release, not against a host.
+  package var condemnsRelease: Bool
+
+  package init(instance: Int?, host: HostName?, failure: Failure, condemnsRelease: Bool) {
+    self.instance = instance
+    self.host = host
+    self.failure = failure
+    self.condemnsRelease = condemnsRelease
+  }
+}
+
+/// One batch of replacements, begun together and ended together. Which instance takes whose place is fixed when it begins.
+package struct Wave: Hashable, Codable, Sendable {
+  package let number: Int
+  package let replacements: [Replacement]
+  package var stage: Stage
+  /// Requests are held at the gateways while it runs (recreate).
+  package let holds: Bool
+
+  package enum Stage: String, Codable, Sendable {
+    case recording, preWave, running, postWave
+  }
+
+  package init(number: Int, replacements: [Replacement], holds: Bool) {
+    self.number = number
+    self.replacements = replacements
+    self.holds = holds
+    stage = .recording
+  }
+}
+
+/// An instance that goes, one that comes, or both.
+package struct Replacement: Hashable, Codable, Sendable {
+  package enum Order: String, Codable, Sendable {
+    /// The new one serves before the old one drains.
+    case newFirst
+    /// The old one is gone before the new one starts.
+    case oldFirst
+  }
+
+  package var old: Int?
+  package var new: Int?
+  package var order: Order
+
+  package init(old: Int?, new: Int?, order: Order) {
+    self.old = old
+    self.new = new
+    self.order = order
+  }
+}
+
+/// A named thing that a rollout waits for, and what to type.
+package enum Gate: Hashable, Codable, Sendable {
+  case paused(by: String)
+  /// `onFailure: pause`, or going back failed too.
+  case failed(Failure)
+  case gatewayUnreachable(GatewayID, String)
+  /// Stopping one more would break the floor, because faults have taken some already.
+  case servingFloor(serving: Int, floor: Int)
+  case rackLossFloor(RackName, remaining: Int, floor: Int)
+  case interrupted
+
+  /// Whether time or the world may open it without an operator.
+  package var opensByItself: Bool {
+    switch self {
+    case .gatewayUnreachable, .servingFloor, .rackLossFloor: true
+    case .paused, .failed, .interrupted: false
+    }
+  }
+
+  /// Whether the wait counts towards `progressDeadline`: too few that serve may be the new release's own doing.
+  package var isCounted: Bool {
+    switch self {
+    case .servingFloor, .rackLossFloor: true
+    case .gatewayUnreachable, .paused, .failed, .interrupted: false
+    }
+  }
+
+  /// What it waits for, in one sentence.
+  package var description: String {
+    switch self {
+    case .paused(let by): "paused by \(by)"
+    case .failed(let failure): "stopped: \(failure.message)"
+    case .gatewayUnreachable(let gateway, let why): "gateway \(gateway) does not answer (\(why))"
+    case .servingFloor(let serving, let floor):
+      "\(serving) instances serve and the floor is \(floor): none may be taken out until others are healthy again"
+    case .rackLossFloor(let rack, let remaining, let floor):
+      "were \(rack) lost now, \(remaining) instances would remain, and rackLossFloor is \(floor)"
+    case .interrupted: "interrupted"
+    }
+  }
+
+  /// What the operator can type.
+  package func remedy(service: ServiceName) -> String {
+    switch self {
+    case .paused, .interrupted: "sluice rollout resume \(service)"
+    case .failed: "sluice rollout retry \(service), or sluice rollout abort \(service)"
+    case .gatewayUnreachable(let gateway, _):
+      "bring \(gateway.host) back, or, when no user reaches it, sluice gateway exclude \(gateway.host)"
+    case .servingFloor, .rackLossFloor: "sluice status \(service) shows which are unhealthy; sluice rollout abort \(service) goes back"
+    }
+  }
+}
+
+/// How a rollout ended.
+package struct RolloutEnd: Hashable, Codable, Sendable {
+  package enum Result: String, Codable, Sendable {
+    /// Every instance is as the goal says.
+    case succeeded
+    /// As the goal says on the hosts that could be reached.
+    case degraded
+    /// Back where it came from, all of it.
+    case rolledBack
+    /// It never got to change anything, or there was nothing to go back to and all was removed.
+    case failed
+
+    /// For people.
+    package var words: String {
+      switch self {
+      case .succeeded: "succeeded"
+      case .degraded: "ended degraded"
+      case .rolledBack: "rolled back"
+      case .failed: "failed"
+      }
+    }
+  }
+
+  package var number: Int
+  package var cause: String
+  package var by: String
+  package var result: Result
+  package var release: ReleaseNumber?
+  package var startedAt: WallTime
+  package var endedAt: WallTime
+  /// Why it did not simply succeed.
+  package var reason: String
+  package var failures: [CountedFailure]
+
+  package init(
+    number: Int, cause: String, by: String, result: Result, release: ReleaseNumber?, startedAt: WallTime, endedAt: WallTime,
+    reason: String, failures: [CountedFailure]
+  ) {
+    self.number = number
+    self.cause = cause
+    self.by = by
+    self.result = result
+    self.release = release
+    self.startedAt = startedAt
+    self.endedAt = endedAt
+    self.reason = reason
+    self.failures = failures
+  }
+}

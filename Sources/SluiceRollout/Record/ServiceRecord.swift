@@ -1,0 +1,207 @@
+package import SluiceModel
+
+/// All that is decided about a service. `absorb` and `decide` are the only ones to change it; a copy of it is all another controller needs to go on.
+package struct ServiceRecord: Hashable, Codable, Sendable {
+  /// Who may act on the service; nil until the first fence was taken.
+  package var fence: Fence?
+  /// Rises with every commit.
+  package var version: UInt64
+  package var policy: ServicePolicy
+  /// In order of their numbers.
+  package var releases: [Release]
+  /// What the last rollout that succeeded has left: where a rollback goes, once there is a newer one.
+  package var stable: Goal?
+  /// The release before `stable`.
+  package var previous: ReleaseNumber?
+  /// An operator's number of replicas, over the manifest's.
+  package var scale: Int?
+  /// In order of their numbers.
+  package var instances: [Instance]
+  package var hosts: [HostState]
+  package var gateways: [GatewayState]
+  package var table: TableState
+  package var rollout: Rollout?
+  package var ended: RolloutEnd?
+  /// Attempts without an outcome.
+  package var attempts: [Attempt]
+  package var backoffs: [Backoff]
+  /// How long controllers have looked after this record: monotonic, kept over crashes, so that no deadline is counted while nobody looks.
+  package var activeTime: Milliseconds
+  package var nextInstance: Int
+  package var nextAttempt: Int
+  package var nextRollout: Int
+  /// Commands that have been absorbed, the newest last: each counts once.
+  package var commands: [String]
+
+  package init(policy: ServicePolicy) {
+    self.policy = policy
+    version = 0
+    releases = []
+    instances = []
+    hosts = []
+    gateways = []
+    table = TableState()
+    attempts = []
+    backoffs = []
+    activeTime = .zero
+    nextInstance = 1
+    nextAttempt = 1
+    nextRollout = 1
+    commands = []
+  }
+
+  package var service: ServiceName { policy.name }
+  package var revision: Revision { Revision(epoch: fence?.epoch ?? 0, version: version) }
+
+  package func instance(_ number: Int) -> Instance? { instances.first { $0.number == number } }
+  package func release(_ number: ReleaseNumber) -> Release? { releases.first { $0.number == number } }
+  package func host(_ name: HostName) -> HostState? { hosts.first { $0.name == name } }
+  package func gateway(_ id: GatewayID) -> GatewayState? { gateways.first { $0.id == id } }
+  package func openAttempt(on object: AttemptObject) -> Attempt? { attempts.first { $0.action.object == object } }
+
+  /// Not serving as far as is known, and yet it may be: no gateway calls it unhealthy, and one of `gateways` cannot be asked.
+  ///
+  /// Rule 1 lets nothing that may be serving go as if it cost nothing.
+  package func mayServe(_ instance: Instance, gateways: [GatewayID]) -> Bool {
+    guard instance.phase == .serving, instance.condemned == nil, instance.healthySince == nil else { return false }
+    let verdicts = gateways.map { gateway($0)?.verdict(on: instance) ?? .unknown }
+    return verdicts.contains(.unknown) && !verdicts.contains(.unhealthy)
+  }
+
+  /// What shall be, rollout or none.
+  package var goal: Goal? { rollout?.goal ?? stable }
+}
+
+/// One immutable version of the service.
+package struct Release: Hashable, Codable, Sendable {
+  package enum Status: Hashable, Codable, Sendable {
+    case candidate
+    case succeeded
+    /// Applying its digest again is refused without `--force`.
+    case bad(String)
+  }
+
+  package let number: ReleaseNumber
+  /// SHA-256 over `spec`'s canonical form.
+  package let digest: Digest
+  package let spec: ReleaseSpec
+  package var status: Status
+
+  package init(number: ReleaseNumber, digest: Digest, spec: ReleaseSpec, status: Status = .candidate) {
+    self.number = number
+    self.digest = digest
+    self.spec = spec
+    self.status = status
+  }
+}
+
+/// What the record remembers of a host.
+package struct HostState: Hashable, Codable, Sendable {
+  package let name: HostName
+  package var reach: Reach
+  /// Of the last outcome or fact: older ones are ignored.
+  package var generation: UInt64
+  package var releases: [Digest]
+  /// Ports that others listen on.
+  package var listening: [Int]
+  /// Something sent to it is in doubt: nothing more is sent until it was looked at.
+  package var needsLook: Bool
+
+  package init(name: HostName) {
+    self.name = name
+    reach = .unknown
+    generation = 0
+    releases = []
+    listening = []
+    needsLook = false
+  }
+}
+
+/// What the record remembers of a gateway process.
+package struct GatewayState: Hashable, Codable, Sendable {
+  package let id: GatewayID
+  package var reach: Reach
+  /// An operator has taken it out of users' way.
+  package var excluded: Bool
+  /// The table it has acknowledged on every loop.
+  package var revision: Revision?
+  package var targets: [TargetFact]
+  /// Which start of it said so last.
+  package var boot: String?
+
+  package init(id: GatewayID) {
+    self.id = id
+    reach = .unknown
+    excluded = false
+    targets = []
+  }
+
+  package func target(_ instance: Int) -> TargetFact? { targets.first { $0.instance == instance } }
+
+  /// What it says of an instance: nothing while it cannot be asked, or while its table is from before the instance was let in.
+  package func verdict(on instance: Instance) -> Verdict {
+    guard reach.isReachable, let revision, let target = target(instance.number), let since = instance.admittedBy, revision >= since else {
+      return .unknown
+    }
+    return target.healthy ? .healthy : .unhealthy
+  }
+
+  package enum Verdict: Hashable, Sendable { case healthy, unhealthy, unknown }
+}
+
+/// The newest table that was decided.
+package struct TableState: Hashable, Codable, Sendable {
+  /// Its version rises with every change of `content`.
+  package var revision: Revision
+  package var content: TableContent?
+
+  package init() { revision = Revision(epoch: 0, version: 0) }
+}
+
+/// A route's whole table: what each gateway is given.
+package struct TableContent: Hashable, Codable, Sendable {
+  package var route: Route
+  package var readiness: ReadinessCheck
+  package var drain: DrainPolicy
+  package var targets: [TableTarget]
+  /// Requests wait, at most so long, while this stands.
+  package var hold: Milliseconds?
+
+  package init(route: Route, readiness: ReadinessCheck, drain: DrainPolicy, targets: [TableTarget], hold: Milliseconds?) {
+    self.route = route
+    self.readiness = readiness
+    self.drain = drain
+    self.targets = targets
+    self.hold = hold
+  }
+}
+
+/// One instance as the table names it.
+package struct TableTarget: Hashable, Codable, Sendable {
+  package var instance: Int
+  package var release: ReleaseNumber
+  package var address: String
+  package var port: Int
+  package var draining: Bool
+
+  package init(instance: Int, release: ReleaseNumber, address: String, port: Int, draining: Bool) {
+    self.instance = instance
+    self.release = release
+    self.address = address
+    self.port = port
+    self.draining = draining
+  }
+}
+
+/// When an object may be tried again.
+package struct Backoff: Hashable, Codable, Sendable {
+  package let object: AttemptObject
+  package var tries: Int
+  package var notBefore: Milliseconds
+
+  package init(object: AttemptObject, tries: Int, notBefore: Milliseconds) {
+    self.object = object
+    self.tries = tries
+    self.notBefore = notBefore
+  }
+}

@@ -1,0 +1,18 @@
+internal import Glibc
+
+/// What this process was given: environment, home directory.
+enum SystemEnvironment {
+  /// The variable's value, nil where it is unset or empty.
+  static func value(_ name: String) -> String? {
+    guard let pointer = getenv(name), pointer.pointee != 0 else { return nil }
+    return String(cString: pointer)
+  }
+
+  /// The user's home: `HOME`, or `/` where there is none.
+  static var home: String { value("HOME") ?? "/" }
+
+  /// `~/x` made absolute; any other path as it is.
+  static func expandingTilde(_ path: String) -> String {
+    path == "~" ? home : path.hasPrefix("~/") ? home + path.dropFirst(1) : path
+  }
+}

@@ -1,0 +1,105 @@
+import SluiceEngine
+import SluiceModel
+import SluiceRollout
+
+/// A host as it really is.
+struct SimulatedHost {
+  struct Running {
+    var service: ServiceName
+    var release: ReleaseNumber
+    var port: Int
+    /// When it starts to answer its probes; nil: never.
+    var readyAt: Int64?
+  }
+
+  var powered = true
+  var linked = true
+  var flapping = false
+  var generation: UInt64 = 0
+  var holders: [ServiceName: FenceHolder] = [:]
+  var instances: [Int: Running] = [:]
+  var releases: Set<Digest> = []
+  var copy: ServiceRecord?
+  /// No room for another release.
+  var full = false
+  /// Its answers take long.
+  var slow = false
+  /// Ports that something else listens on.
+  var foreign: [Int] = []
+
+  var answers: Bool { powered && linked }
+
+  func facts(_ name: HostName) -> HostFact {
+    HostFact(
+      host: name, generation: generation,
+      instances: instances.keys.sorted().map { InstanceFact(number: $0, port: instances[$0]?.port ?? 0, running: true) },
+      releases: releases.sorted(), listening: foreign)
+  }
+
+  func isReady(_ number: Int, at time: Int64) -> Bool {
+    guard powered, !flapping, let readyAt = instances[number]?.readyAt else { return false }
+    return readyAt <= time
+  }
+
+  /// The same rule as the claim script's.
+  mutating func claim(_ claim: FenceClaim) -> FenceHolder? {
+    if let holder = holders[claim.service] {
+      let same = holder.fence == claim.fence
+      let free = holder.released || holder.machine == claim.machine || claim.takeOver
+      guard same || (free && claim.fence.epoch > holder.fence.epoch) else { return holder }
+    }
+    holders[claim.service] = FenceHolder(fence: claim.fence, machine: claim.machine, since: claim.since, released: false)
+    return nil
+  }
+
+  func admits(_ fence: Fence, _ service: ServiceName) -> Bool {
+    guard let holder = holders[service] else { return true }
+    return holder.fence == fence
+  }
+}
+
+/// A gateway as it really is.
+struct SimulatedGateway {
+  var running = true
+  var linked = true
+  var fence: Fence?
+  var content: TableContent?
+  var revision: Revision?
+  var copy: ServiceRecord?
+  var healthy: Set<Int> = []
+  var inFlight: [Int: Int] = [:]
+  /// When a target's draining became known here.
+  var drainingSince: [Int: Int64] = [:]
+
+  var answers: Bool { running && linked }
+
+  func facts(_ id: GatewayID) -> GatewayFact {
+    let targets = (content?.targets ?? []).map { target in
+      TargetFact(instance: target.instance, healthy: healthy.contains(target.instance), inFlight: inFlight[target.instance] ?? 0)
+    }
+    return GatewayFact(gateway: id, revision: revision, targets: targets)
+  }
+
+  func routes(_ number: Int) -> Bool {
+    content?.targets.contains { $0.instance == number && !$0.draining } ?? false
+  }
+}
+
+/// A rule of DESIGN section 4 that did not hold, and when.
+package struct Violation: Hashable, Sendable {
+  package var rule: String
+  package var at: Int64
+  package var text: String
+}
+
+/// FNV-1a over the trace: two runs of one seed must agree.
+package struct TraceHash: Sendable {
+  package private(set) var value: UInt64 = 0xcbf2_9ce4_8422_2325
+
+  mutating func add(_ number: Int64) { value = (value ^ UInt64(bitPattern: number)) &* 0x100_0000_01b3 }
+
+  mutating func add(_ text: String) {
+    for byte in text.utf8 { value = (value ^ UInt64(byte)) &* 0x100_0000_01b3 }
+    value = (value ^ 10) &* 0x100_0000_01b3
+  }
+}

@@ -1,0 +1,130 @@
+import ArgumentParser
+import SluiceEngine
+import SluiceGatewayControl
+import SluiceModel
+import SluiceRollout
+import SluiceStore
+
+/// `sluice drain HOST|RACK`
+struct Drain: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Take a host or a rack out: replacements first where slots allow, then everything on it is drained and stopped.")
+
+  @Argument(help: "A host or a rack.")
+  var place: String
+  @OptionGroup var common: CommonOptions
+  @OptionGroup var change: ChangeOptions
+  @Flag(help: "Go below the serving floor where there is no other way; this is recorded.")
+  var overrideFloor = false
+
+  func run() async throws {
+    try await Cordoning(place: place, common: common, change: change).run(drains: true, overridesFloor: overrideFloor)
+  }
+}
+
+/// `sluice undrain HOST|RACK`
+struct Undrain: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(abstract: "Let a drained host or rack have instances again.")
+
+  @Argument(help: "A host or a rack.")
+  var place: String
+  @OptionGroup var common: CommonOptions
+  @OptionGroup var change: ChangeOptions
+
+  func run() async throws {
+    try await Cordoning(place: place, common: common, change: change).run(drains: false, overridesFloor: false)
+  }
+}
+
+/// Sets or lifts the cordon of some hosts, and lets every service settle around it.
+private struct Cordoning {
+  let place: String
+  let common: CommonOptions
+  let change: ChangeOptions
+
+  func run(drains: Bool, overridesFloor: Bool) async throws {
+    let console = Console()
+    let workspace = try Workspace.load(common, console)
+    let named = try hosts(workspace, console)
+    try change.confirm("\(drains ? "Drain" : "Undrain") \(named.map(\.rawValue).joined(separator: ", "))?", console)
+    let words = "\(drains ? "drain" : "undrain") \(place)"
+    let remedy = "wait until it has ended (sluice status --watch), or sluice rollout abort SERVICE takes it back; then sluice \(words)"
+    try await FleetSession.with(workspace, change, command: words, console: console, heldRemedy: remedy) { session in
+      let stored = try session.store.load(workspace.fleet.name)
+      let cordons = drains ? stored.cordons + named.filter { !stored.cordons.contains($0) } : stored.cordons.filter { !named.contains($0) }
+      let command = session.command(.settle(cause: drains ? "drain" : "undrain", overrideFloor: overridesFloor))
+      let released = stored.records.filter { $0.stable?.release != nil || $0.rollout != nil }
+      let unfinished = released.filter { $0.rollout != nil }
+      if drains, let record = unfinished.first { throw unfinishedRefusal(record) }
+      let records = released.filter { $0.rollout == nil }.sorted { ($0.policy.tier, $0.service) < ($1.policy.tier, $1.service) }
+      if drains, !overridesFloor {
+        for record in records { try rehearse(record, stored, cordons, workspace, command) }
+      }
+      try session.store.setCordons(cordons, fleet: workspace.fleet.name)
+      try await setDraining(drains, workspace, named, session)
+      let requests = records.map { FleetRunner.Request(service: $0.service, initial: nil, command: command) }
+      var ended: ExitCode?
+      if !requests.isEmpty {
+        do { try await session.perform(requests, askedToGoBack: false) } catch let code as ExitCode { ended = code }
+      }
+      try tell(drains, named, session)
+      for record in unfinished {
+        console.complain(
+          "the rollout of \(record.service) is unfinished: it was left as it stands",
+          remedy: "sluice rollout resume \(record.service), or sluice rollout abort \(record.service)")
+        ended = ended ?? ExitStatus.waiting
+      }
+      if let ended { throw ended }
+    }
+  }
+
+  private func unfinishedRefusal(_ record: ServiceRecord) -> Refusal {
+    Refusal(
+      "a rollout of \(record.service) is unfinished, and \(place) cannot be drained in the middle of it",
+      remedy: "sluice rollout resume \(record.service), or sluice rollout abort \(record.service); then sluice drain \(place)")
+  }
+
+  /// A gateway on a drained host is drained too, for what stands in front of it.
+  private func setDraining(_ drains: Bool, _ workspace: Workspace, _ named: [HostName], _ session: FleetSession) async throws {
+    for gateway in workspace.gateways.flatMap(\.processes) where named.contains(gateway.host) {
+      do { try await session.gateways.setDraining(drains, gateway: gateway) } catch {
+        throw Refusal("gateway \(gateway): \(error)", remedy: "sluice gateway status \(gateway.host)")
+      }
+    }
+  }
+
+  /// What has become of the hosts: what is still on them is named.
+  private func tell(_ drains: Bool, _ named: [HostName], _ session: FleetSession) throws {
+    let names = named.map(\.rawValue).joined(separator: ", ")
+    let verb = named.count == 1 ? "is" : "are"
+    guard drains else { return session.console.say("\(names) may have instances again") }
+    let left = try session.store.load(session.workspace.fleet.name).records.flatMap { record in
+      record.instances.filter { named.contains($0.host) }.map { "\(record.service)/\($0.number) on \($0.host)" }
+    }
+    session.console.say(
+      left.isEmpty
+        ? "\(names) \(verb) drained and \(verb == "is" ? "gets" : "get") nothing new: sluice undrain \(place) lifts that"
+        : "\(names) \(verb == "is" ? "gets" : "get") nothing new, and \(left.joined(separator: ", ")) is still there: sluice drain \(place) tries again"
+    )
+  }
+
+  private func hosts(_ workspace: Workspace, _ console: Console) throws -> [HostName] {
+    if let host = workspace.fleet.host(HostName(place)) { return [host.name] }
+    if let rack = workspace.fleet.racks.first(where: { $0.name.rawValue == place }) { return rack.hosts.map(\.name) }
+    console.complain("\(place) is neither a host nor a rack of fleet \(workspace.fleet.name)", remedy: "sluice hosts list shows them")
+    throw ExitStatus.usage
+  }
+
+  /// Refuses before anything is touched when the floor would not hold.
+  private func rehearse(
+    _ record: ServiceRecord, _ stored: StoredFleet, _ cordons: [HostName], _ workspace: Workspace, _ command: Command
+  ) throws {
+    let engine = Engine(fleet: workspace.fleet, gateways: workspace.gateways, records: stored.records, cordons: cordons)
+    var rehearsal = Rehearsal(engine: engine, service: record.service)
+    let plan = try rehearsal.run(command)
+    guard let obstacle = plan.obstacle else { return }
+    throw Refusal(
+      "draining \(place) would break \(record.service): \(obstacle.message)",
+      remedy: "\(obstacle.remedy.isEmpty ? "add slots or hosts" : obstacle.remedy); or say --override-floor, which is recorded")
+  }
+}

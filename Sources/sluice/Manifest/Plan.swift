@@ -1,0 +1,98 @@
+import ArgumentParser
+import Foundation
+import SluiceEngine
+import SluiceLocal
+import SluiceModel
+import SluiceRollout
+import SluiceStore
+
+/// `sluice plan -f PATH…`: what apply would do, wave by wave. It asks no host: it plans on what the state knows.
+struct PlanCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "plan", abstract: "What apply would do, wave by wave: exit 0 nothing, 2 changes, 1 cannot be done.")
+
+  @OptionGroup var common: CommonOptions
+  @OptionGroup var output: OutputOptions
+  @Flag(help: "Plan a release that is marked bad all the same.")
+  var force = false
+
+  func validate() throws {
+    if common.files.isEmpty { throw ValidationError("Say which manifests: -f PATH…") }
+  }
+
+  func run() async throws {
+    let console = Console()
+    let workspace = try Workspace.load(common, console)
+    var plans: [Rehearsal.Plan] = []
+    var impossible = false
+    for manifest in workspace.services.sorted(by: Planner.order) {
+      do {
+        plans.append(try await Planner(workspace: workspace).plan(manifest, force: force))
+      } catch let refusal as Refusal {
+        impossible = true
+        console.complain("\(manifest.policy.name): \(refusal.message)", remedy: refusal.remedy)
+      } catch let error as LocalError {
+        impossible = true
+        console.complain("\(manifest.policy.name): \(error.message)", output: error.output, remedy: error.remedy)
+      }
+    }
+    if output.output == .json {
+      try output.printJSON(plans.map(PlanReport.init))
+    } else {
+      for plan in plans { PlanText(plan).lines.forEach(console.result) }
+    }
+    if impossible || plans.contains(where: { $0.obstacle != nil }) { throw ExitStatus.failed }
+    if plans.contains(where: \.changes) { throw ExitStatus.changesPending }
+  }
+}
+
+/// Rehearses a service's manifest on what the state knows.
+struct Planner {
+  let workspace: Workspace
+
+  /// The most important tier first, then by name.
+  static func order(_ left: ServiceManifest, _ right: ServiceManifest) -> Bool {
+    (left.policy.tier, left.policy.name) < (right.policy.tier, right.policy.name)
+  }
+
+  func plan(_ manifest: ServiceManifest, force: Bool, dropsScale: Bool = false) async throws -> Rehearsal.Plan {
+    let stored = try workspace.reader()?.load(workspace.fleet.name) ?? StoredFleet()
+    let record = stored.records.first { $0.service == manifest.policy.name }
+    let built = try await ReleaseBuilder(directory: workspace.directory).build(manifest, record: record)
+    var engine = Engine(fleet: workspace.fleet, gateways: workspace.gateways, records: stored.records, cordons: stored.cordons)
+    if record == nil { engine.install(ServiceRecord(policy: built.policy)) }
+    var rehearsal = Rehearsal(engine: engine, service: manifest.policy.name)
+    return try rehearsal.run(
+      Command(
+        id: "plan", by: "plan", at: WallTime(milliseconds: 0),
+        verb: .apply(
+          policy: built.policy, digest: built.digest, spec: built.spec, secrets: built.secrets, force: force, dropsScale: dropsScale)))
+  }
+}
+
+/// A plan as people read it.
+struct PlanText {
+  let lines: [String]
+
+  init(_ plan: Rehearsal.Plan) {
+    var lines: [String] = []
+    guard plan.changes else {
+      self.lines = ["\(plan.service): nothing to do"]
+      return
+    }
+    lines.append("\(plan.service): \(plan.waves.count) wave\(plan.waves.count == 1 ? "" : "s"), floor \(plan.floor), cap \(plan.cap)")
+    if !plan.staged.isEmpty { lines.append("  files to \(plan.staged.map(\.rawValue).joined(separator: ", "))") }
+    for wave in plan.waves {
+      let least = wave.leastServing == Int.max ? 0 : wave.leastServing
+      let rack = wave.leastAfterRackLoss == Int.max ? 0 : wave.leastAfterRackLoss
+      lines.append("  \(wave.text)")
+      lines.append(
+        "    serving at least \(least), existing at most \(wave.mostExisting); \(rack) would be left if the worst rack were lost")
+    }
+    if let obstacle = plan.obstacle {
+      lines.append("  cannot be done: \(obstacle.message)")
+      if !obstacle.remedy.isEmpty { lines.append("    \(obstacle.remedy)") }
+    }
+    self.lines = lines
+  }
+}

@@ -1,0 +1,93 @@
+import ArgumentParser
+import SluiceEngine
+import SluiceLocal
+import SluiceModel
+import SluiceRollout
+import SluiceStore
+
+/// `sluice apply -f PATH…`
+struct Apply: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(abstract: "Bring the services to what the manifests say, with live progress.")
+
+  @OptionGroup var common: CommonOptions
+  @OptionGroup var change: ChangeOptions
+
+  @Flag(help: "Try a release again that is marked bad.")
+  var force = false
+
+  @Flag(help: "Where sluice scale has set another number of replicas: take the manifest's.")
+  var replicasFromManifest = false
+
+  func validate() throws {
+    if common.files.isEmpty { throw ValidationError("Say which manifests: -f PATH…") }
+  }
+
+  func run() async throws {
+    let console = Console()
+    let workspace = try Workspace.load(common, console)
+    let manifests = workspace.services.sorted(by: Planner.order)
+    let rescaled = try replicasOfManifest(manifests, workspace, console)
+    if !change.yes {
+      for manifest in manifests { try await preview(manifest, workspace, console, dropsScale: rescaled.contains(manifest.policy.name)) }
+      try change.confirm("Apply this to fleet \(workspace.fleet.name)?", console)
+    }
+    try await FleetSession.with(workspace, change, command: "apply", console: console) { session in
+      var requests: [FleetRunner.Request] = []
+      for manifest in manifests {
+        let record = try session.record(manifest.policy.name)
+        let built: ReleaseBuilder.Built
+        do {
+          built = try await ReleaseBuilder(directory: workspace.directory).build(manifest, record: record)
+        } catch let error as LocalError {
+          throw LocalError("\(manifest.policy.name): \(error.message)", output: error.output, remedy: error.remedy)
+        }
+        let command = session.command(
+          .apply(
+            policy: built.policy, digest: built.digest, spec: built.spec, secrets: built.secrets, force: force,
+            dropsScale: rescaled.contains(manifest.policy.name)))
+        requests.append(FleetRunner.Request(service: manifest.policy.name, initial: built.policy, command: command))
+      }
+      // Not before everything that this machine has to give is known to be there.
+      try await session.installGateways()
+      try await session.perform(requests, askedToGoBack: false)
+    }
+  }
+
+  /// The services whose number of replicas is the manifest's again, although an operator has set another by `sluice scale`.
+  private func replicasOfManifest(
+    _ manifests: [ServiceManifest], _ workspace: Workspace, _ console: Console
+  ) throws -> Set<ServiceName> {
+    let records = try workspace.reader()?.load(workspace.fleet.name).records ?? []
+    var chosen: Set<ServiceName> = []
+    for manifest in manifests {
+      let service = manifest.policy.name
+      let wanted = manifest.policy.replicas
+      guard let scale = records.first(where: { $0.service == service })?.scale, scale != wanted else { continue }
+      let what = "\(service): sluice scale has set \(scale) replicas, and the manifest says \(wanted)"
+      if replicasFromManifest {
+        console.say("\(what): \(wanted) it is")
+        chosen.insert(service)
+      } else if change.yes || !console.asksPeople {
+        console.say("\(what): \(scale) are kept (--replicas-from-manifest takes the manifest's)")
+      } else if console.confirms("\(what). Take the manifest's \(wanted)? Otherwise \(scale) are kept.") {
+        chosen.insert(service)
+      }
+    }
+    return chosen
+  }
+
+  private func preview(
+    _ manifest: ServiceManifest, _ workspace: Workspace, _ console: Console, dropsScale: Bool
+  ) async throws {
+    do {
+      let plan = try await Planner(workspace: workspace).plan(manifest, force: force, dropsScale: dropsScale)
+      for line in PlanText(plan).lines { console.say(line) }
+    } catch let refusal as Refusal {
+      console.complain("\(manifest.policy.name): \(refusal.message)", remedy: refusal.remedy)
+      throw ExitStatus.failed
+    } catch let error as LocalError {
+      console.complain("\(manifest.policy.name): \(error.message)", output: error.output, remedy: error.remedy)
+      throw ExitStatus.failed
+    }
+  }
+}

@@ -1,0 +1,157 @@
+import ArgumentParser
+import SluiceEngine
+import SluiceGatewayAPI
+import SluiceGatewayControl
+import SluiceLocal
+import SluiceModel
+import SluiceRollout
+import SluiceStore
+import SluiceTraffic
+
+/// What the three verbs of `sluice switch` share.
+struct SwitchOptions: ParsableArguments {
+  @Option(help: "When: 2026-11-21T04:00:00Z, with an offset or in local time; 04:00 is today's.")
+  var at: String?
+  @Flag(help: "Wait until nothing that was admitted before is left, and report.")
+  var wait = false
+  @Flag(help: "Take back an order that waits for its time.")
+  var cancel = false
+  @OptionGroup var common: CommonOptions
+  @OptionGroup var change: ChangeOptions
+  @OptionGroup var output: OutputOptions
+
+  func validate() throws {
+    if cancel, at != nil || wait { throw ValidationError("--cancel goes with neither --at nor --wait") }
+    if let at, TimeText.parse(at) == nil { throw ValidationError("--at \(at) is no time: 2026-11-21T04:00:00Z, or 04:00 for today") }
+  }
+}
+
+/// Moves the switch of a service at all of its gateways, beside whatever rollout runs: it needs the fence, not the lock.
+struct SwitchAction {
+  struct Row: Codable {
+    var gateway: String
+    var `switch`: SwitchReport
+  }
+
+  let service: String
+  let options: SwitchOptions
+
+  func run(_ state: SwitchMachine.State) async throws {
+    let console = Console()
+    let workspace = try Workspace.load(options.common, console)
+    let name = ServiceName(service)
+    guard let record = try workspace.reader()?.load(workspace.fleet.name).records.first(where: { $0.service == name }),
+      let fence = record.fence
+    else {
+      console.complain("\(service) has never been released in fleet \(workspace.fleet.name)", remedy: "sluice apply -f PATH")
+      throw ExitStatus.failed
+    }
+    let gateways = record.gateways.filter { !$0.excluded }.map(\.id)
+    guard !gateways.isEmpty else {
+      console.complain("\(service) is behind no gateway", remedy: "give it a route")
+      throw ExitStatus.failed
+    }
+    let at = options.at.flatMap { TimeText.parse($0) }
+    try options.change.confirm(
+      "Switch \(service) to \(state.rawValue)\(at.map { " at \(TimeText.utc($0))" } ?? "") on \(gateways.map(\.description).joined(separator: ", "))?",
+      console)
+    try await HostReader.with(workspace) { hosts, _ in
+      let driver = GatewayAccess.driver(workspace: workspace, hosts: hosts)
+      do { try await carryOut(state, at, name, fence, gateways, driver, workspace, console) } catch {
+        await driver.close()
+        throw error
+      }
+      await driver.close()
+    }
+  }
+
+  private func carryOut(
+    _ state: SwitchMachine.State, _ at: WallTime?, _ name: ServiceName, _ fence: Fence, _ gateways: [GatewayID],
+    _ driver: SluiceGatewayDriver, _ workspace: Workspace, _ console: Console
+  ) async throws {
+    if let at { try await checkClocks(at, gateways, driver, console) }
+    var failed = false
+    var rows: [Row] = []
+    for id in gateways {
+      do {
+        let status = try await underFence(fence, name, workspace) { fence in
+          options.cancel
+            ? try await driver.cancelSwitch(name, fence: fence, gateway: id)
+            : try await driver.order(SwitchOrder(fence: fence, state: state, at: at), service: name, gateway: id)
+        }
+        rows.append(Row(gateway: id.description, switch: status.switch))
+      } catch {
+        failed = true
+        console.complain("gateway \(id): \(error)", remedy: "sluice gateway status \(id.host)")
+      }
+    }
+    if options.wait, !failed { rows = try await settled(name, gateways, state, driver) }
+    if options.output.output == .json { try options.output.printJSON(rows) } else { rows.forEach { show($0, console) } }
+    if failed { throw ExitStatus.failed }
+  }
+
+  /// A run that begins just now raises the fence at the gateways a moment before the state tells of it: then the new one is used.
+  private func underFence(
+    _ known: Fence, _ name: ServiceName, _ workspace: Workspace, _ body: (Fence) async throws -> ServiceStatus
+  ) async throws -> ServiceStatus {
+    var fence = known
+    for _ in 0..<50 {
+      do { return try await body(fence) } catch let error as AdminError where error.reason == .fenceHeld {
+        guard MachineLock.holder(directory: workspace.directory.path, fleet: workspace.fleet.name) != nil else { throw error }
+        try await Task.sleep(for: .milliseconds(100))
+        fence = try workspace.reader()?.load(workspace.fleet.name).records.first { $0.service == name }?.fence ?? fence
+      }
+    }
+    return try await body(fence)
+  }
+
+  /// A switch at a time is only as good as the clocks are.
+  private func checkClocks(_ at: WallTime, _ gateways: [GatewayID], _ driver: SluiceGatewayDriver, _ console: Console) async throws {
+    for id in gateways {
+      let before = SystemTimekeeper().wall()
+      let status: GatewayStatus
+      do { status = try await driver.status(id) } catch {
+        console.complain(
+          "gateway \(id) does not tell its clock: \(error)",
+          remedy: "bring it back, or, when no user reaches it, sluice gateway exclude \(id.host)")
+        throw ExitStatus.failed
+      }
+      let after = SystemTimekeeper().wall()
+      let difference = status.clock.milliseconds - (before.milliseconds + after.milliseconds) / 2
+      console.say("\(id): its clock differs by \(difference) ms; it will switch at \(TimeText.utc(at))")
+      if abs(difference) > 500 {
+        console.complain(
+          "the clock of \(id) differs by \(difference) ms, which is more than 500", remedy: "set the clock (NTP), or switch without --at")
+        throw ExitStatus.failed
+      }
+    }
+  }
+
+  /// The reports once nothing that was admitted is left; with an order for later, once that has fired too.
+  private func settled(
+    _ name: ServiceName, _ gateways: [GatewayID], _ state: SwitchMachine.State, _ driver: SluiceGatewayDriver
+  ) async throws -> [Row] {
+    while true {
+      var rows: [Row] = []
+      var open = 0
+      for id in gateways {
+        let status = try await driver.status(of: name, id)
+        if status.switch.pending != nil || status.switch.state != state { open += 1 }
+        if state != .open { open += status.switch.since.inFlight + status.switch.since.longLived }
+        if state == .open { open += status.switch.since.waiting }
+        rows.append(Row(gateway: id.description, switch: status.switch))
+      }
+      if open == 0 { return rows }
+      try await Task.sleep(for: .milliseconds(100))
+    }
+  }
+
+  private func show(_ row: Row, _ console: Console) {
+    let since = row.switch.since
+    let pending = row.switch.pending.map { ", \($0.state.rawValue) at \(TimeText.utc($0.at))" } ?? ""
+    console.result(
+      "\(row.gateway): \(row.switch.state.rawValue)\(pending): admitted \(since.admitted), completed \(since.completed), refused \(since.refused), "
+        + "cut off \(since.cutOff), gone \(since.gone), failed \(since.failed), in flight \(since.inFlight + since.longLived), waiting \(since.waiting)"
+    )
+  }
+}

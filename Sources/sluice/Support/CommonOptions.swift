@@ -1,0 +1,63 @@
+import ArgumentParser
+import Foundation
+import SluiceModel
+import SluiceStore
+
+/// Where manifests and state are.
+struct CommonOptions: ParsableArguments {
+  @Option(name: [.customShort("f"), .customLong("file")], parsing: .upToNextOption, help: "Manifest files or directories.")
+  var files: [String] = []
+
+  @Option(help: "The directory of Sluice's state. Default: $XDG_STATE_HOME/sluice, or ~/.local/state/sluice.")
+  var state: String?
+
+  @Option(help: "The fleet, where the state knows several.")
+  var fleet: String?
+
+  var stateDirectory: StateDirectory {
+    state.map { StateDirectory($0) } ?? StateDirectory.standard(environment: ProcessInfo.processInfo.environment)
+  }
+}
+
+/// For commands that only read.
+struct OutputOptions: ParsableArguments {
+  enum Format: String, ExpressibleByArgument, CaseIterable { case text, json }
+
+  @Option(help: "text or json.")
+  var output: Format = .text
+
+  /// Prints the value as JSON with sorted keys.
+  func printJSON(_ value: some Encodable) throws {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.sortedKeys, .prettyPrinted, .withoutEscapingSlashes]
+    Console().result(String(decoding: try encoder.encode(value), as: UTF8.self))
+  }
+}
+
+/// For commands that change something.
+struct ChangeOptions: ParsableArguments {
+  @Flag(help: "Do not ask.")
+  var yes = false
+
+  @Flag(help: "Take the service from a controller that is believed dead.")
+  var takeOver = false
+
+  @Flag(help: "Show every attempt, and count the SSH commands.")
+  var verbose = false
+
+  @Option(help: "How many seconds to stay at a gate that may open by itself, such as a gateway that does not answer; then exit 3.")
+  var patience = 60
+
+  func validate() throws {
+    if !(0...86_400).contains(patience) { throw ValidationError("--patience is 0 to 86400 seconds") }
+  }
+
+  /// Asks on a terminal; elsewhere `--yes` must have been said.
+  func confirm(_ question: String, _ console: Console) throws {
+    if yes { return }
+    guard console.asksPeople else {
+      throw ValidationError("\(question) This is not a terminal: say --yes to go ahead.")
+    }
+    if !console.confirms(question) { throw ExitStatus.failed }
+  }
+}

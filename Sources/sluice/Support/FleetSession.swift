@@ -1,0 +1,167 @@
+import ArgumentParser
+import Foundation
+import NIOCore
+import NIOPosix
+import SluiceEngine
+import SluiceGatewayControl
+import SluiceHosts
+import SluiceLocal
+import SluiceModel
+import SluiceRollout
+import SluiceStore
+
+/// A changing command's hold on the fleet: this machine's lock, the store, the connections.
+final class FleetSession: Sendable {
+  let workspace: Workspace
+  let store: SQLiteStore
+  let hosts: FleetHosts
+  let gateways: SluiceGatewayDriver
+  let console: Console
+  private let change: ChangeOptions
+  private let identity: ControllerIdentity
+  private let lock: MachineLock
+  private let group: MultiThreadedEventLoopGroup
+  private let interruptions = Interruptions()
+
+  /// Opens a session, gives it to `body`, and closes it whatever happens. Another process of this machine that holds the fleet: the `held` code.
+  static func with(
+    _ workspace: Workspace, _ change: ChangeOptions, command: String, console: Console, heldRemedy: String? = nil,
+    _ body: (FleetSession) async throws -> Void
+  ) async throws {
+    let session: FleetSession
+    do {
+      session = try FleetSession(workspace, change, command: command, console: console)
+    } catch let failure as MachineLock.Failure {
+      let since = if case .heldBy(let holder?) = failure { ", since \(TimeText.utc(holder.since))" } else { "" }
+      console.complain("\(failure)\(since)", remedy: heldRemedy ?? "wait for it; sluice status shows what it does")
+      throw ExitStatus.held
+    } catch let error as StoreError {
+      console.complain(error.message, remedy: error.remedy)
+      throw ExitStatus.failed
+    }
+    do {
+      try await body(session)
+    } catch {
+      await session.close()
+      throw Self.told(error, console)
+    }
+    await session.close()
+  }
+
+  /// Errors of the modules below become words and an exit code; everything else goes on as it is.
+  private static func told(_ error: any Error, _ console: Console) -> any Error {
+    switch error {
+    case let error as LocalError: console.complain(error.message, output: error.output, remedy: error.remedy)
+    case let error as StoreError: console.complain(error.message, remedy: error.remedy)
+    case let error as Refusal: console.complain(error.message, remedy: error.remedy)
+    case let error as HostFailure:
+      console.complain(error.failure.message, output: error.failure.output, remedy: error.failure.remedy)
+    default: return error
+    }
+    return ExitStatus.failed
+  }
+
+  private init(_ workspace: Workspace, _ change: ChangeOptions, command: String, console: Console) throws {
+    self.workspace = workspace
+    self.change = change
+    self.console = console
+    let identity = ControllerIdentity.current()
+    self.identity = identity
+    let time = SystemTimekeeper()
+    let holder = MachineLock.Holder(who: identity.who, command: "sluice \(command)", pid: getpid(), since: time.wall())
+    lock = try MachineLock.acquire(directory: workspace.directory.path, fleet: workspace.fleet.name, holder: holder)
+    let store = try SQLiteStore(directory: workspace.directory.path, fleet: workspace.fleet.name)
+    self.store = store
+    if workspace.hasManifests { try store.saveDefinitions(fleet: workspace.fleet, gateways: workspace.gateways) }
+    // SSH handshakes take milliseconds of a loop: two loops of their own are enough for hundreds of hosts.
+    let group = MultiThreadedEventLoopGroup(numberOfThreads: 2)
+    self.group = group
+    let packer = ArtifactPacker(cacheDirectory: workspace.directory.artifacts)
+    let directory = workspace.directory
+    let fleet = workspace.fleet.name
+    let hosts = FleetHosts(
+      fleet: workspace.fleet, group: group, artifacts: { packer.path(of: $0) },
+      secrets: { service, _ in
+        let record = try store.load(fleet).records.first { $0.service == service }
+        guard let policy = record?.policy else { return [:] }
+        return try await Secrets(directory: directory).read(policy).values
+      })
+    self.hosts = hosts
+    gateways = GatewayAccess.driver(workspace: workspace, hosts: hosts)
+  }
+
+  private func close() async {
+    await gateways.close()
+    await hosts.close()
+    try? await group.shutdownGracefully()
+  }
+
+  func record(_ service: ServiceName) throws -> ServiceRecord? {
+    try store.load(workspace.fleet.name).records.first { $0.service == service }
+  }
+
+  /// A command of this process' user, with an id of its own.
+  func command(_ verb: Command.Verb) -> Command { Self.command(verb, identity) }
+
+  static func command(_ verb: Command.Verb, _ identity: ControllerIdentity = .current()) -> Command {
+    Command(id: UUID().uuidString.lowercased(), by: identity.who, at: SystemTimekeeper().wall(), verb: verb)
+  }
+
+  /// Puts Sluice's gateway on the gateways' hosts where it is not running yet.
+  func installGateways() async throws {
+    try await GatewayAccess.install(workspace: workspace, hosts: hosts, console: console)
+  }
+
+  /// Takes each service's fence, and with it the newest copy of its record. What is under way there is left as it stands.
+  func adopt(_ manifests: [ServiceManifest]) async throws {
+    let requests = manifests.map { FleetRunner.Request(service: $0.policy.name, initial: $0.policy, command: nil, createsRecord: false) }
+    let found = try await runner { _ in }.adopt(requests)
+    for (service, result) in found.sorted(by: { $0.key < $1.key }) {
+      switch result {
+      case .success(let record): StatusText.lines(record).forEach(console.result)
+      case .failure(let outcome): OutcomeText(console: console).tell(service, outcome.outcome)
+      }
+    }
+    if found.values.contains(where: { if case .failure = $0 { true } else { false } }) { throw ExitStatus.failed }
+  }
+
+  private func runner(_ observe: @escaping @Sendable (FleetRunner.News) -> Void) -> FleetRunner {
+    let ports = FleetRunner.Ports(hosts: hosts, gateways: gateways, hooks: HookRunner(), store: store, time: SystemTimekeeper())
+    let options = FleetRunner.Options(
+      owner: identity.owner, machine: identity.machine, takeOver: change.takeOver,
+      gatePatience: .seconds(Int64(change.patience)),
+      isLive: ControllerIdentity.isLive)
+    return FleetRunner(fleet: workspace.fleet, gateways: workspace.gateways, ports: ports, options: options, observe: observe)
+  }
+
+  /// Runs the requests to their end, tells each outcome, and throws the exit code unless all is well.
+  func perform(_ requests: [FleetRunner.Request], askedToGoBack: Bool) async throws {
+    let inbox = try InboxListener(lock: lock)
+    defer { inbox.stop() }
+    let printer = ProgressPrinter(console: console, fleet: workspace.fleet, verbose: change.verbose)
+    let testKill = TestKill()
+    let runner = runner { news in
+      testKill?.see(news)
+      printer.show(news)
+    }
+    interruptions.stopSafely()
+    let outcomes = try await runner.run(requests, interruptions: interruptions.stream, inbox: inbox.wakes)
+    printer.finish()
+    let text = OutcomeText(console: console)
+    for (service, outcome) in outcomes.sorted(by: { $0.key < $1.key }) { text.tell(service, outcome) }
+    if change.verbose { console.say(ExecText.summary(hosts.statistics, events: requests.count)) }
+    let worst = ExitStatus.worst(outcomes.values.map { ExitStatus.of($0, askedToGoBack: askedToGoBack) })
+    if worst != .success { throw worst }
+  }
+}
+
+/// The SSH commands that a run has needed: `apply --verbose`.
+enum ExecText {
+  static func summary(_ counts: ExecCounts, events: Int) -> String {
+    func list(_ kinds: [ExecKind]) -> String { kinds.map { "\($0.rawValue) \(counts.total($0))" }.joined(separator: ", ") }
+    return "SSH commands: for instances \(counts.perInstanceWork) (\(list([.start, .stop, .observe, .replicate]))); "
+      + "for files \(counts.total(.stage) + counts.total(.upload)); "
+      + "once a run and host \(counts.total(.claim) + counts.total(.release)) (\(list([.claim, .release]))); "
+      + "apart: \(list([.probe, .gateway, .inspect, .logs]))"
+  }
+}

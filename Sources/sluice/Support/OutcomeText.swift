@@ -1,0 +1,54 @@
+import SluiceEngine
+import SluiceModel
+import SluiceRollout
+
+/// The last words of a run about one service: what happened, where, why, and what to do next.
+struct OutcomeText {
+  let console: Console
+
+  func tell(_ service: ServiceName, _ outcome: FleetRunner.Outcome) {
+    switch outcome {
+    case .done(nil): console.say("\(service): nothing to do, everything is as asked")
+    case .done(let end?): tell(service, end)
+    case .waiting(let gate):
+      console.complain("\(service) waits: \(gate.description)", output: output(of: gate), remedy: gate.remedy(service: service))
+    case .refused(let refusal): console.complain("\(service): \(refusal.message)", remedy: refusal.remedy)
+    case .held(let holder):
+      console.complain(
+        "\(service) is held by \(holder.fence.owner.prefix { $0 != ":" }) since \(TimeText.utc(holder.since)) (epoch \(holder.fence.epoch))",
+        remedy: "wait for it; if that controller is dead for certain, say --take-over")
+    case .failed(let failure): console.complain("\(service): \(failure.message)", output: failure.output, remedy: failure.remedy)
+    case .interrupted:
+      console.complain(
+        "\(service): interrupted at a safe point",
+        remedy: "sluice rollout resume \(service) goes on; sluice rollout abort \(service) goes back")
+    }
+  }
+
+  private func output(of gate: Gate) -> String {
+    if case .failed(let failure) = gate { return failure.output }
+    return ""
+  }
+
+  private func tell(_ service: ServiceName, _ end: RolloutEnd) {
+    let release = end.release.map { "\(service)\($0)" } ?? "\(service)"
+    switch end.result {
+    case .succeeded: console.say(console.styled("\(end.cause) of \(release) succeeded", .green))
+    case .degraded: tell("\(service): \(end.cause) of \(release) ended degraded", end)
+    case .rolledBack:
+      tell("\(service): \(end.cause) \(end.failures.isEmpty ? "was ended" : "failed"), and the fleet is back on \(release)", end)
+    case .failed: tell("\(service): \(end.cause) failed, and nothing of it was left behind", end)
+    }
+  }
+
+  /// The result first, then each thing that went wrong; the reason apart only where it is none of these.
+  private func tell(_ headline: String, _ end: RolloutEnd) {
+    let isTold = end.reason.isEmpty || end.failures.contains { $0.failure.message == end.reason }
+    console.complain(headline + (isTold ? "" : ": \(end.reason)"))
+    for counted in end.failures {
+      let failure = counted.failure
+      let place = counted.host.flatMap { failure.message.contains($0.rawValue) ? nil : "\($0): " } ?? ""
+      console.explain("\(place)\(failure.message)", output: failure.output, remedy: failure.remedy)
+    }
+  }
+}

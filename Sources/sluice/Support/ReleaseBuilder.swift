@@ -1,0 +1,79 @@
+import Foundation
+import SluiceLocal
+import SluiceModel
+import SluiceRollout
+import SluiceStore
+
+/// Makes of a service's manifest what `apply` hands to the brain: the packed artifact's digest, the release, the secrets' version.
+struct ReleaseBuilder {
+  struct Built {
+    var policy: ServicePolicy
+    var spec: ReleaseSpec
+    var digest: Digest
+    /// Version of the secrets' values; empty without secrets.
+    var secrets: String
+  }
+
+  let directory: StateDirectory
+
+  /// Throws `LocalError` for a missing artifact or an unreadable secret: nothing was changed then.
+  func build(_ manifest: ServiceManifest, record: ServiceRecord?) async throws -> Built {
+    let packed = try await ArtifactPacker(cacheDirectory: directory.artifacts).pack(
+      manifest.artifact, baseDirectory: manifest.baseDirectory)
+    let spec = ReleaseSpec(artifact: packed.digest, run: manifest.run, readiness: manifest.readiness, stop: manifest.stop)
+    var policy = manifest.policy
+    policy.secrets = manifest.secretSources.mapValues { $0.anchored(at: manifest.baseDirectory) }
+    policy.hooks = policy.hooks.mapValues { Self.anchored($0, at: manifest.baseDirectory) }
+    let secrets = try await Secrets(directory: directory).version(of: policy, record: record)
+    return Built(policy: policy, spec: spec, digest: try ReleaseDigest.of(spec), secrets: secrets)
+  }
+
+  static func anchored(_ path: String, at base: String) -> String {
+    let expanded = (path as NSString).expandingTildeInPath
+    if expanded.hasPrefix("/") { return expanded }
+    let folder = base.hasPrefix("/") ? base : FileManager.default.currentDirectoryPath + "/" + base
+    return URL(fileURLWithPath: folder + "/" + expanded).standardizedFileURL.path
+  }
+}
+
+extension SecretSource {
+  /// Relative files and programs start at the manifest's folder, wherever the next command is typed.
+  func anchored(at base: String) -> SecretSource {
+    switch self {
+    case .env: self
+    case .file(let path): .file(ReleaseBuilder.anchored(path, at: base))
+    case .command(let words):
+      .command(words.first.map { $0.contains("/") } ?? false ? [ReleaseBuilder.anchored(words[0], at: base)] + words.dropFirst() : words)
+    }
+  }
+}
+
+/// Versions and values of a service's secrets. A version is `<salt>-<keyed hash>`: another machine can compare values by it, and nobody can read them from it.
+struct Secrets: Sendable {
+  let directory: StateDirectory
+
+  /// The version the record has when the values are still the same, otherwise a new one.
+  func version(of policy: ServicePolicy, record: ServiceRecord?) async throws -> String {
+    if policy.secrets.isEmpty { return "" }
+    let values = try await read(policy)
+    let known = [record?.rollout?.goal.secrets, record?.stable?.secrets].compactMap { $0 }
+    for version in known where Self.version(values, salt: Self.salt(of: version)) == version { return version }
+    var generator = SystemRandomNumberGenerator()
+    let salt = (0..<16).map { _ in UInt8.random(in: 0...255, using: &generator) }
+    return Self.version(values, salt: salt)
+  }
+
+  /// The values, read where the manifest says.
+  func read(_ policy: ServicePolicy) async throws -> SecretValues {
+    try await SecretReader(baseDirectory: "/").read(policy.secrets)
+  }
+
+  private static func version(_ values: SecretValues, salt: [UInt8]) -> String {
+    salt.map { byte in (byte < 16 ? "0" : "") + String(byte, radix: 16) }.joined() + "-" + values.version(salt: salt)
+  }
+
+  private static func salt(of version: String) -> [UInt8] {
+    let digits = Array(version.prefix { $0 != "-" })
+    return stride(from: 0, to: digits.count - 1, by: 2).compactMap { UInt8(String(digits[$0...($0 + 1)]), radix: 16) }
+  }
+}

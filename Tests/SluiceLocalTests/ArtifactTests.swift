@@ -1,0 +1,121 @@
+import Foundation
+import SluiceLocal
+import SluiceModel
+import Testing
+
+@Suite struct ArtifactTests {
+  let directory: TemporaryDirectory
+  let packer: ArtifactPacker
+
+  init() throws {
+    directory = try TemporaryDirectory()
+    packer = ArtifactPacker(cacheDirectory: directory.path + "/cache")
+  }
+
+  private func pack(_ name: String) async throws -> PackedArtifact {
+    try await packer.pack(.directory(name), baseDirectory: directory.path)
+  }
+
+  private func refusal(_ source: ArtifactSource) async throws -> LocalError {
+    try await #require(throws: LocalError.self) { try await packer.pack(source, baseDirectory: directory.path) }
+  }
+
+  private func cacheContent() throws -> [String] { try FileManager.default.contentsOfDirectory(atPath: directory.path + "/cache").sorted() }
+
+  @Test func `a packed tar is copied under its digest, once`() async throws {
+    try directory.file("tree/bin/shop", "run", mode: 0o755)
+    try shell("/bin/tar", "-czf", "shop.tar.gz", "-C", "tree", ".", in: directory.path)
+    let packed = try await packer.pack(.path("shop.tar.gz"), baseDirectory: directory.path)
+    let sum = try shell("/usr/bin/sha256sum", "shop.tar.gz", in: directory.path)
+    #expect(packed.digest.rawValue == String(sum.prefix(64)))
+    #expect(packed.path == "\(directory.path)/cache/\(packed.digest).tar.gz")
+    #expect(try Data(contentsOf: URL(filePath: packed.path)) == Data(contentsOf: URL(filePath: directory.path + "/shop.tar.gz")))
+    #expect(packed.size > 0 && packer.cached(packed.digest) == packed)
+    let again = try await packer.pack(.path(directory.path + "/shop.tar.gz"), baseDirectory: "/elsewhere")
+    #expect(again == packed)
+    #expect(try cacheContent() == ["\(packed.digest).tar.gz"])
+  }
+
+  @Test func `what is no artifact is named for what it is, and leaves nothing in the cache`() async throws {
+    try directory.file("plain", "hello")
+    try directory.file("empty")
+    try directory.file("tree/f", "x")
+    try shell(
+      "/bin/sh", "-c",
+      "seq 2000 | gzip > nontar.gz; echo no tar | gzip > short.gz; head -c 300000 /dev/urandom > big; tar -czf whole.tar.gz big",
+      in: directory.path)
+    try shell("/bin/sh", "-c", "head -c 200000 whole.tar.gz > cut.tar.gz; tar -czf nothing.tar.gz -T /dev/null", in: directory.path)
+    try shell("/bin/sh", "-c", "tar -czPf outside.tar.gz tree/../tree/f; tar -czPf absolute.tar.gz $PWD/tree/f", in: directory.path)
+    let expectations: [(ArtifactSource, String)] = [
+      (.path("missing.tar.gz"), "missing.tar.gz cannot be read (No such file or directory)"), (.path("tree"), "tree is a directory"),
+      (.path("plain"), "plain is not gzip-compressed"), (.path("empty"), "empty is empty"),
+      (.path("nontar.gz"), "not a whole gzip-compressed tar"),
+      (.path("cut.tar.gz"), "not a whole gzip-compressed tar"), (.path("nothing.tar.gz"), "holds nothing"),
+      (.path("short.gz"), "holds nothing"),
+      (.path("outside.tar.gz"), "leads outside"), (.path("absolute.tar.gz"), "leads outside"),
+      (.path("/dev/null"), "is not a regular file"), (.directory("missing"), "missing cannot be read"),
+      (.directory("plain"), "plain is a file"),
+    ]
+    for (source, words) in expectations {
+      let error = try await refusal(source)
+      #expect(error.message.contains(words), "\(source): \(error)")
+      #expect(!error.message.contains("/cache/"), "\(error)")
+    }
+    #expect(try cacheContent().isEmpty)
+  }
+
+  @Test func `the same content packs to the same digest, whatever its times, owners, modes and order`() async throws {
+    for (root, files) in [("one", ["a", "b/c", "b/d"]), ("two", ["b/d", "b/c", "a"])] {
+      for file in files { try directory.file("\(root)/\(file)", file) }
+      try directory.file("\(root)/bin/run", "x", mode: root == "one" ? 0o755 : 0o700)
+      try directory.link("\(root)/current", to: "bin/run")
+    }
+    try shell("/usr/bin/touch", "-d", "2001-01-01", "two/a", "two/b", "two", in: directory.path)
+    try shell("/bin/chmod", "-R", "g-r,o-rwx", "two/b", in: directory.path)
+    let one = try await pack("one")
+    let two = try await pack("two")
+    #expect(one == two)
+    let list = try shell("/bin/tar", "-tvzf", one.path, "--numeric-owner", in: directory.path).split(separator: "\n")
+    let columns = list.map { $0.split(separator: " ", omittingEmptySubsequences: true) }
+    #expect(columns.allSatisfy { $0[1] == "0/0" && $0[3] == "1970-01-01" })
+    #expect(
+      columns.dropLast().map { "\($0[0]) \($0[5])" } == [
+        "drwxr-xr-x ./", "-rw-r--r-- ./a", "drwxr-xr-x ./b/", "-rw-r--r-- ./b/c", "-rw-r--r-- ./b/d", "drwxr-xr-x ./bin/",
+        "-rwxr-xr-x ./bin/run",
+      ])
+    #expect(columns.last?.dropFirst(5) == ["./current", "->", "bin/run"])
+    try directory.file("two/a", "other")
+    #expect(try await pack("two").digest != one.digest)
+  }
+
+  @Test func `the host's settings for tar and gzip do not reach the artifact`() async throws {
+    try directory.file("one/a", "a")
+    let plain = try await pack("one")
+    setenv("TAR_OPTIONS", "--owner=7", 1)
+    defer { unsetenv("TAR_OPTIONS") }
+    #expect(try await pack("one") == plain)
+  }
+
+  @Test func `links may stay inside, and no link leads out`() async throws {
+    try directory.file("good/lib/x/y/f", "1")
+    try directory.link("good/lib/x/y/up", to: "..")
+    try directory.link("good/dangling", to: "not/yet")
+    try directory.link("good/lib/back", to: "../lib/x/y/up/y/f")
+    _ = try await pack("good")
+    for (name, target) in [("absolute", "/etc/passwd"), ("above", "../secret"), ("detour", "lib/x/y/up/../../../up"), ("loop", "loop")] {
+      try directory.file("bad-\(name)/lib/x/y/f", "1")
+      try directory.link("bad-\(name)/lib/x/y/up", to: "..")
+      try directory.link("bad-\(name)/\(name)", to: target)
+      let error = try await refusal(.directory("bad-\(name)"))
+      #expect(error.message.contains("the link") && error.message.contains("bad-\(name)/\(name)"), "\(error)")
+    }
+  }
+
+  @Test func `an empty directory and a pipe are refused`() async throws {
+    try FileManager.default.createDirectory(atPath: directory.path + "/void", withIntermediateDirectories: true)
+    #expect(try await refusal(.directory("void")).message.contains("is empty"))
+    try directory.file("odd/f", "1")
+    try shell("/usr/bin/mkfifo", "odd/pipe", in: directory.path)
+    #expect(try await refusal(.directory("odd")).message.contains("odd/pipe is neither a file"))
+  }
+}

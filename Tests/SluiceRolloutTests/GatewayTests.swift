@@ -1,0 +1,121 @@
+import SluiceModel
+import Testing
+
+@testable import SluiceRollout
+
+/// What a gateway's silence, age and return mean to a rollout (DESIGN section 4, rules 1 and 3).
+@Suite struct GatewayTests {
+  let first = GatewayID(gateway: "edge", host: "g1")
+  let second = GatewayID(gateway: "edge", host: "g2")
+
+  @Test func `a gateway that falls silent in mid-wave does not make the old instances cost nothing`() throws {
+    var bench = try Bench.released(
+      Bench.policy(replicas: 6) { $0.strategy = .rolling(Rolling(maxUnavailable: .count(2), maxSurge: .count(0))) }, gateways: 2)
+    try bench.apply(2)
+    bench.run { $0.record.rollout?.wave?.stage == .recording }
+    bench.tell(.gatewayUnreachable(second, "no heartbeat"))
+    bench.silent = [second]
+    bench.run(steps: 50)
+    #expect(bench.targets(draining: true).isEmpty)
+    #expect(bench.targets(draining: false).count == 6)
+  }
+
+  @Test func `an excluded gateway is not waited for, and is given the current table once it is heard of`() throws {
+    var bench = try Bench.released(Bench.policy(), gateways: 2)
+    bench.tell(.gatewayUnreachable(second, "no heartbeat"))
+    bench.silent = [second]
+    try bench.command(.exclude(second, true))
+    try bench.apply(2)
+    bench.run()
+    #expect(bench.record.ended?.result == .succeeded)
+    #expect(bench.record.gateway(second)?.revision != bench.record.table.revision)
+    bench.silent = []
+    bench.tell(.gateway(GatewayFact(gateway: second, revision: Revision(epoch: 1, version: 1))))
+    #expect(bench.open.map(\.action) == [.setTable(second, bench.record.table.revision)])
+    bench.run()
+    #expect(bench.record.gateway(second)?.revision == bench.record.table.revision)
+  }
+
+  @Test func `what drains and goes back in counts as serving only under a table that lets it in`() throws {
+    var bench = try Bench.released(
+      Bench.policy(replicas: 2) { $0.strategy = .rolling(Rolling(maxUnavailable: .count(1), maxSurge: .count(0))) }, gateways: 2)
+    try bench.apply(2)
+    bench.inFlight = [1: 3, 2: 3]
+    bench.run { !$0.targets(draining: true).isEmpty && $0.open.isEmpty }
+    let draining = try #require(bench.targets(draining: true).first)
+    #expect(bench.serving.count == 1)
+    try bench.command(.abort)
+    #expect(bench.targets(draining: true).isEmpty)
+    // Both gateways call it healthy, and both still have the table in which it drains.
+    for id in [first, second] { bench.tell(.gateway(bench.fact(id))) }
+    #expect(!bench.serving.contains(draining))
+    let table = try bench.attempt { if case .setTable(first, _) = $0 { true } else { false } }
+    bench.end(table, bench.answer(table))
+    #expect(!bench.serving.contains(draining))
+    bench.run()
+    #expect(bench.serving.contains(draining))
+    #expect(bench.record.ended?.result == .rolledBack)
+  }
+
+  @Test func `a fact that is older than what the same gateway process has acknowledged changes nothing`() throws {
+    var bench = try Bench.released(Bench.policy())
+    let revision = bench.record.table.revision
+    var current = bench.fact(first)
+    current.boot = "boot-1"
+    bench.tell(.gateway(current))
+    bench.tell(.gateway(GatewayFact(gateway: first, revision: Revision(epoch: 1, version: 1), targets: [], boot: "boot-1")))
+    #expect(bench.record.gateway(first)?.revision == revision)
+    #expect(bench.serving.count == 3)
+    #expect(bench.open.isEmpty)
+    // Started again with what its disk held: it is given the newest.
+    bench.tell(.gateway(GatewayFact(gateway: first, revision: Revision(epoch: 1, version: 1), targets: [], boot: "boot-2")))
+    #expect(bench.open.map(\.action) == [.setTable(first, revision)])
+    // And with nothing at all.
+    bench.run()
+    bench.tell(.gateway(GatewayFact(gateway: first, revision: nil, targets: [], boot: "boot-3")))
+    #expect(bench.open.map(\.action) == [.setTable(first, revision)])
+    #expect(bench.serving.isEmpty)
+  }
+
+  @Test func `a record that is older than the gateways' table goes on from a newer one`() throws {
+    var bench = try Bench.released(Bench.policy())
+    let ahead = Revision(epoch: 1, version: bench.record.table.revision.version + 7)
+    bench.tell(.takenOver(Fence(owner: "other", epoch: 2)))
+    bench.tell(.gateway(GatewayFact(gateway: first, revision: ahead)))
+    #expect(bench.record.table.revision == Revision(epoch: 2, version: ahead.version + 1))
+    #expect(bench.serving.isEmpty)
+    bench.run()
+    #expect(bench.serving.count == 3)
+  }
+
+  @Test func `a stop waits for every gateway's acknowledgement, then for nothing in flight, then for the deadline`() throws {
+    var bench = try Bench.released(Bench.policy(replicas: 1), gateways: 2)
+    try bench.apply(2)
+    bench.inFlight = [1: 4]
+    bench.run { !$0.targets(draining: true).isEmpty }
+    let tables = bench.open.filter { isTable($0.action) }
+    #expect(tables.count == 2)
+    bench.end(tables[0], bench.answer(tables[0]))
+    bench.pass(.seconds(60))
+    #expect(!bench.open.contains { isStop($0.action) })
+    bench.end(tables[1], bench.answer(tables[1]))
+    bench.pass(.seconds(19))
+    #expect(!bench.open.contains { isStop($0.action) })
+    bench.pass(.seconds(1))
+    #expect(bench.open.contains { isStop($0.action) })
+    #expect(bench.kinds().contains("drain-deadline"))
+  }
+
+  @Test func `a rollout does not close before every gateway has the last table`() throws {
+    var bench = try Bench.released(Bench.policy(replicas: 1) { $0.strategy = .recreate(Recreate()) }, gateways: 2)
+    try bench.apply(2)
+    bench.run { bench in
+      bench.record.table.content?.hold == nil && bench.record.instances.contains { $0.release == ReleaseNumber(2) && $0.isServing }
+    }
+    #expect(bench.record.rollout != nil)
+    #expect(bench.open.filter { isTable($0.action) }.count == 2)
+    bench.run()
+    #expect(bench.record.ended?.result == .succeeded)
+    #expect(bench.record.gateways.allSatisfy { $0.revision == bench.record.table.revision })
+  }
+}

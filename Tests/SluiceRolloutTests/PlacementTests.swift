@@ -1,0 +1,110 @@
+import SluiceModel
+import Testing
+
+@testable import SluiceRollout
+
+/// Slots, ports, files and racks.
+@Suite struct PlacementTests {
+  @Test func `an instance is started only where its release's files are`() throws {
+    var bench = try Bench.released(Bench.policy(), slots: 2)
+    try bench.apply(2)
+    bench.run { $0.record.rollout?.stage == .waves }
+    // The files vanish from a host that was staged, as when a wave uses a host that the plan did not.
+    let facts = HostFact(host: "a1", generation: 99, instances: [InstanceFact(number: 1, port: 20_000, running: true)])
+    bench.tell(.host(facts))
+    bench.sent = []
+    bench.run { $0.sent.contains(where: isStart) || $0.record.rollout == nil }
+    let stage = try #require(bench.sent.firstIndex { $0 == .stage("a1", ReleaseNumber(2)) })
+    let start = try #require(bench.sent.firstIndex(where: isStart))
+    #expect(stage < start)
+  }
+
+  @Test func `one fixed port: the new instance waits until the old one's address is in no table`() throws {
+    var bench = try Bench.released(
+      Bench.policy {
+        $0.ports = PortRange(from: 8080, to: 8080)
+        $0.strategy = .rolling(Rolling(maxUnavailable: .count(1), maxSurge: .count(0)))
+      })
+    try bench.apply(2)
+    bench.run { $0.sent.contains(where: isStop) }
+    bench.end(try bench.attempt(isStop), .succeeded(.stopped(generation: 5, killed: false)))
+    #expect(!bench.open.contains { isStart($0.action) })
+    bench.end(try bench.attempt(isTable), bench.answer(try bench.attempt(isTable)))
+    #expect(bench.open.contains { isStart($0.action) })
+    bench.run()
+    #expect(bench.record.ended?.result == .succeeded)
+  }
+
+  @Test func `a port that others listen on is left alone`() throws {
+    var bench = Bench(Bench.policy(replicas: 1), racks: 1)
+    bench.take(epoch: 1)
+    bench.tell(.host(HostFact(host: "a1", generation: 1, listening: [20_000])))
+    try bench.apply(1)
+    bench.run()
+    #expect(bench.record.instances.map(\.port) == [20_001])
+  }
+
+  @Test func `the address of a lost instance that is really gone is held until no table names it`() throws {
+    var bench = try Bench.released(Bench.policy { $0.failureBudget = .count(1) })
+    let host = try #require(bench.record.instance(1)?.host)
+    bench.tell(.hostUnreachable(host, "no route"))
+    #expect(bench.phase(1) == .lost)
+    bench.tell(.host(HostFact(host: host, generation: 50, releases: [Digest("digest-1")])))
+    #expect(bench.phase(1) == .retired)
+    #expect(!bench.targets(draining: false).contains(1) && !bench.targets(draining: true).contains(1))
+    bench.run()
+    #expect(bench.record.instance(1) == nil)
+  }
+
+  @Test func `an old instance that its wave takes away is not started again when it is found gone`() throws {
+    var bench = try Bench.released(
+      Bench.policy { $0.strategy = .rolling(Rolling(maxUnavailable: .count(1), maxSurge: .count(0))) })
+    try bench.apply(2)
+    bench.run { $0.record.rollout?.wave != nil }
+    let replacement = try #require(bench.record.rollout?.wave?.replacements.first)
+    let old = try #require(replacement.old.flatMap { bench.record.instance($0) })
+    let new = try #require(replacement.new.flatMap { bench.record.instance($0) })
+    // Another controller had gone on: the old one is stopped, the new one runs.
+    bench.tell(.takenOver(Fence(owner: "other", epoch: 2)))
+    bench.tell(
+      .host(
+        HostFact(
+          host: old.host, generation: 77, instances: [InstanceFact(number: new.number, port: new.port, running: true)],
+          releases: [Digest("digest-1"), Digest("digest-2")])))
+    bench.sent = []
+    bench.tell(.gateway(GatewayFact(gateway: GatewayID(gateway: "edge", host: "g1"), revision: Revision(epoch: 1, version: 50))))
+    bench.run()
+    #expect(!bench.sent.contains(.start(old.host, instance: old.number)))
+    #expect(bench.record.ended?.result == .succeeded)
+  }
+
+  @Test func `a host that has lost its generation is believed when the fence is taken`() throws {
+    var bench = try Bench.released(Bench.policy())
+    let host = try #require(bench.record.instance(1)?.host)
+    bench.tell(.host(HostFact(host: host, generation: 40, instances: [InstanceFact(number: 1, port: 20_000, running: true)])))
+    bench.tell(.takenOver(Fence(owner: "test", epoch: 2)))
+    bench.tell(.host(HostFact(host: host, generation: 0)))
+    #expect(bench.phase(1) == .starting)
+  }
+
+  @Test func `a wave with rack order lies in one rack, and the racks come one after another`() throws {
+    var bench = try Bench.released(
+      Bench.policy(replicas: 6) { $0.strategy = .rolling(Rolling(maxUnavailable: .count(2), maxSurge: .count(1), rackOrder: true)) },
+      hostsPerRack: 2)
+    try bench.apply(2)
+    var racks: [RackName] = []
+    var last = 0
+    bench.run { bench in
+      if let wave = bench.record.rollout?.wave, wave.number != last {
+        last = wave.number
+        let touched = wave.replacements.flatMap { [$0.old, $0.new] }.compactMap { $0.flatMap { bench.record.instance($0) } }
+        let here = Set(touched.compactMap { bench.view.fleet.host($0.host)?.rack })
+        #expect(here.count == 1)
+        if let rack = here.first, racks.last != rack { racks.append(rack) }
+      }
+      return false
+    }
+    #expect(racks == ["rack-a", "rack-b", "rack-c"])
+    #expect(bench.record.ended?.result == .succeeded)
+  }
+}

@@ -1,0 +1,107 @@
+import Foundation
+import SluiceEngine
+import SluiceModel
+import SluiceRollout
+import SluiceSimulator
+import Testing
+
+/// The engine's own machine on seeded fleets: the rules hold after every event, and everything ends.
+@Suite struct SimulationTests {
+  static var full: Bool { ProcessInfo.processInfo.environment["SLUICE_TESTS"] == "full" }
+
+  @Test func `no rule is broken, and every story ends`() {
+    for seed in 1...UInt64(SimulationTests.full ? 20_000 : 400) {
+      var simulation = Simulation(seed: seed, scenario: Scenario(seed: seed))
+      for violation in simulation.run().violations {
+        Issue.record("seed \(seed), rule \(violation.rule) at \(violation.at) ms: \(violation.text)")
+      }
+    }
+  }
+
+  @Test func `a controller that dies at any attempt's dispatch ends as if it had never died`() {
+    for seed: UInt64 in [3, 5, 8, 13] {
+      var scenario = Scenario(seed: seed, harshness: .calm)
+      scenario.releases = [1, 2]
+      var undisturbed = Simulation(seed: seed, scenario: scenario)
+      let wanted = undisturbed.run()
+      #expect(wanted.ends == ["succeeded", "succeeded"])
+      for boundary in 1...wanted.sent.count {
+        scenario.crashes = [boundary]
+        var simulation = Simulation(seed: seed, scenario: scenario)
+        let report = simulation.run()
+        #expect(report.violations.isEmpty, "seed \(seed), killed at attempt \(boundary): \(report.violations)")
+        #expect(report.record?.stable == wanted.record?.stable, "seed \(seed), killed at attempt \(boundary)")
+        #expect(report.record?.instances.count == wanted.record?.instances.count)
+      }
+    }
+  }
+
+  @Test func `apply does what plan said: the same waves, the same attempts, the same order for each object`() throws {
+    for seed: UInt64 in 1...60 {
+      var scenario = Scenario(seed: seed, harshness: .calm)
+      scenario.releases = [1]
+      var first = Simulation(seed: seed, scenario: scenario)
+      let before = try #require(first.run().record)
+      scenario.releases = [1, 2]
+      var both = Simulation(seed: seed, scenario: scenario)
+      let report = both.run()
+      let engine = Engine(fleet: scenario.fleet, gateways: [scenario.gateway], records: [before], cordons: [])
+      var rehearsal = Rehearsal(engine: engine, service: "shop")
+      let verb = Scenario.apply(2, policy: scenario.policy)
+      let plan = try rehearsal.run(Command(id: "plan", by: "plan", at: WallTime(milliseconds: 0), verb: verb))
+      let sent = Array(report.sent[report.appliedAt[1]...])
+      #expect(plan.waves.map(\.text) == Array(report.waves.suffix(plan.waves.count)), "seed \(seed)")
+      #expect(Objects.order(sent) == Objects.order(plan.actions), "seed \(seed)")
+    }
+  }
+
+  @Test(arguments: Sabotage.allCases)
+  func `a rule that is broken on purpose is found`(_ sabotage: Sabotage) {
+    let found = (1...UInt64(2_000)).first { seed in
+      var simulation = Simulation(seed: seed, scenario: Scenario(seed: seed), sabotage: sabotage)
+      return !simulation.run().violations.isEmpty
+    }
+    #expect(found != nil, "\(sabotage) goes unnoticed")
+  }
+
+  @Test(.enabled(if: executable != nil, "sluice-simulate is not built beside the tests"))
+  func `the same seeds in two processes give the same hash`() throws {
+    let first = try SimulationTests.simulate()
+    let second = try SimulationTests.simulate()
+    #expect(first.contains("hash "))
+    #expect(first == second)
+  }
+
+  static var executable: URL? {
+    var places = ProcessInfo.processInfo.environment["SLUICE_BIN"].map { [URL(filePath: $0)] } ?? []
+    places.append(URL(filePath: CommandLine.arguments[0]).deletingLastPathComponent())
+    return places.map { $0.appending(path: "sluice-simulate") }.first { FileManager.default.isExecutableFile(atPath: $0.path) }
+  }
+
+  static func simulate() throws -> String {
+    let process = Process()
+    process.executableURL = executable
+    process.arguments = ["--seeds", full ? "2000" : "300"]
+    let pipe = Pipe()
+    process.standardOutput = pipe
+    try process.run()
+    let output = try pipe.fileHandleForReading.readToEnd() ?? Data()
+    process.waitUntilExit()
+    return String(decoding: output, as: UTF8.self)
+  }
+}
+
+/// Actions by object, in order. How often a gateway is given a table depends on what becomes ready together, so that runs of tables count once
+/// and without their revisions.
+enum Objects {
+  static func order(_ actions: [Action]) -> [String: [String]] {
+    var order: [String: [String]] = [:]
+    for action in actions {
+      let object = "\(action.object)"
+      let text = if case .setTable = action { "table" } else { action.description(service: "shop") }
+      if text == "table", order[object]?.last == text { continue }
+      order[object, default: []].append(text)
+    }
+    return order
+  }
+}
