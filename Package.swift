@@ -108,7 +108,9 @@ let package = Package(
       name: "SluiceManifestTests", dependencies: ["SluiceManifest", "SluiceModel"], exclude: ["Golden"], swiftSettings: settings),
     tests("SluiceGatewayTests", ["SluiceModel", "SluiceTraffic", "SluiceGatewayAPI", "SluiceGateway"] + nioCore),
     tests("SluiceRolloutTests", ["SluiceModel", "SluiceRollout", "SluiceEngine"]),
-    tests("SluiceEngineTests", ["SluiceModel", "SluiceRollout", "SluiceEngine"]),
+    .testTarget(
+      name: "SluiceEngineTests", dependencies: ["SluiceModel", "SluiceRollout", "SluiceEngine"], exclude: ["Golden"],
+      swiftSettings: settings),
     tests("SluiceSimulatorTests", ["SluiceModel", "SluiceRollout", "SluiceEngine", "SluiceSimulator"]),
     // The structure itself: who may import what, and what no pure target may touch.
     tests("ArchitectureTests", []),

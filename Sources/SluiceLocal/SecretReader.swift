@@ -43,7 +43,7 @@ package struct SecretReader: Sendable {
       }
       bytes = Array(value.utf8)
     case .file(let path): bytes = try file(path, name)
-    case .command(let command): bytes = try await output(of: command, name)
+    case .command(let command, let directory): bytes = try await output(of: command, in: directory ?? baseDirectory, name)
     }
     let place = Self.describe(source)
     guard !bytes.isEmpty else {
@@ -61,7 +61,7 @@ package struct SecretReader: Sendable {
     switch source {
     case .env(let variable): "the environment variable \(variable)"
     case .file(let path): "the file \(path)"
-    case .command(let command): "the output of \(command.first ?? "the command")"
+    case .command(let command, _): "the output of \(command.first ?? "the command")"
     }
   }
 
@@ -88,13 +88,13 @@ package struct SecretReader: Sendable {
     return Self.withoutLastNewlines(content)
   }
 
-  private func output(of command: [String], _ name: String) async throws(LocalError) -> [UInt8] {
+  private func output(of command: [String], in directory: String, _ name: String) async throws(LocalError) -> [UInt8] {
     guard let first = command.first, !first.isEmpty else { throw LocalError("secret \(name): its command is empty") }
-    let program = first.contains("/") ? LocalPath.resolve(first, from: baseDirectory, home: environment["HOME"]) : first
+    let program = first.contains("/") ? LocalPath.resolve(first, from: directory, home: environment["HOME"]) : first
     let run = LocalCommand(
-      program: program, arguments: Array(command.dropFirst()), workingDirectory: baseDirectory, timeLimit: timeLimit,
+      program: program, arguments: Array(command.dropFirst()), workingDirectory: directory, timeLimit: timeLimit,
       outputLimit: Self.sizeLimit + 1, gathersErrors: false)
-    let remedy = "Run it by hand in \(baseDirectory) to see why"
+    let remedy = "Run it by hand in \(directory) to see why"
     let outcome: LocalCommand.Outcome
     do { outcome = try await run.run() } catch {
       throw LocalError("secret \(name): the command \(first) cannot be started (\(error))", remedy: remedy)

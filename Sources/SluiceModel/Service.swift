@@ -212,7 +212,8 @@ package enum ArtifactSource: Hashable, Codable, Sendable {
 package enum SecretSource: Hashable, Codable, Sendable {
   case env(String)
   case file(String)
-  case command([String])
+  /// Run in `directory`, the manifest's folder, wherever the next command is typed.
+  case command([String], directory: String? = nil)
 }
 
 /// Everything that a set of manifest files declares.

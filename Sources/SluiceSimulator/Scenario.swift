@@ -81,6 +81,8 @@ package struct Scenario: Sendable {
     let hosts = racks * perRack
     let replicas = random.integer(in: 1...max(1, min(hosts * 3 / 2, 8)))
     policy = Scenario.policy(replicas: replicas, &random)
+    // A service that knows one port only has one place on each host, and needs one to spare.
+    if replicas < hosts, random.happens(2_000) { policy.ports = PortRange(from: 8080, to: 8080) }
     faults = []
     badReleases = [:]
     releases = (0..<random.integer(in: 2...3)).map { $0 + 1 }

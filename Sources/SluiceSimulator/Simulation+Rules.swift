@@ -15,6 +15,7 @@ extension Simulation {
       if after.gateways.contains(where: { $0.target(instance.number)?.healthy == false }) { return false }
       return instance.condemned != nil && before.instance(instance.number).map { $0.condemned == nil && $0.isServing } ?? false
     }
+    everServed.formUnion(after.instances.lazy.filter(\.isServing).map(\.number))
     let serving = after.instances.count(where: \.isServing)
     let was = before.instances.count(where: \.isServing)
     if !taken.isEmpty, !rollout.overridesFloor, serving < bounds.floor, serving < was {
@@ -24,6 +25,7 @@ extension Simulation {
     if existing > bounds.cap, existing > before.instances.count(where: \.isExisting), returned(before, after) == 0 {
       violate("2", "\(existing) exist, the cap is \(bounds.cap)")
     }
+    checkMemory(after)
     for attempt in after.attempts where after.attempts.count(where: { $0.action.object == attempt.action.object }) > 1 {
       violate("10", "two attempts are open on \(attempt.action.object)")
     }
@@ -32,12 +34,23 @@ extension Simulation {
     if !again.attempts.isEmpty || again.record != after { violate("law", "deciding again yields something new") }
   }
 
-  /// Lost instances that were found again, and orphans: they raise the number without anybody's decision.
+  /// Rules 2 and 7: whatever runs anywhere is in the record, also where nobody can look, until it has been seen to be gone.
+  private mutating func checkMemory(_ record: ServiceRecord) {
+    // A controller that goes on from a copy does not know of what came after it.
+    guard !stateWasLost else { return }
+    for name in hosts.keys.sorted() {
+      for number in hosts[name]?.instances.keys.sorted() ?? [] where record.instance(number) == nil {
+        violate("2", "\(number) runs on \(name) and the record has forgotten it")
+      }
+    }
+  }
+
+  /// Lost instances that were found again, those that an older record only had reserved, and orphans: they raise the number without anybody's decision.
   private func returned(_ before: ServiceRecord, _ after: ServiceRecord) -> Int {
     after.instances.count { instance in
       guard instance.isExisting else { return false }
       guard let former = before.instance(instance.number) else { return instance.release.number == 0 }
-      return !former.isExisting
+      return former.phase == .lost || former.phase == .retired || (former.phase == .reserved && instance.phase != .starting)
     }
   }
 
@@ -46,11 +59,11 @@ extension Simulation {
     scenario.gateway.processes.filter { !(record.gateway($0)?.excluded ?? false) }
   }
 
-  /// Instances that users are really served by.
+  /// Instances that users are really served by, and the controller has heard that they are.
   func servingTruth() -> Int {
     guard let record = engine?.record(service) else { return 0 }
     return record.instances.count { instance in
-      hosts[instance.host]?.isReady(instance.number, at: time) == true
+      everServed.contains(instance.number) && hosts[instance.host]?.isReady(instance.number, at: time) == true
         && counted(record).allSatisfy {
           gateways[$0]?.routes(instance.number) == true && gateways[$0]?.healthy.contains(instance.number) == true
         }

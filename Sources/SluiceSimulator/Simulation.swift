@@ -87,7 +87,9 @@ package struct Simulation {
   var idle: [Command] = []
   var cordons: [HostName] = []
   var losesState = false
+  var stateWasLost = false
   var goalMoved = false
+  var everServed: Set<Int> = []
   var standingFaults: [String] = []
   var sent: [Action] = []
   var appliedAt: [Int] = []
@@ -187,6 +189,7 @@ package struct Simulation {
       note("the database is gone")
       stored = []
       losesState = false
+      stateWasLost = true
     }
     let known = stored.first { $0.service == service }
     var acquisition = FenceAcquisition(
@@ -348,7 +351,8 @@ package struct Simulation {
         queue.push(time, .arrives(of, service, early, fence, record))
       }
       note("send \(attempt.action.description(service: service))")
-      after(1...150, .arrives(of, service, attempt, fence, record))
+      // Now and then something is long on its way: its controller may have been replaced meanwhile.
+      after(random.happens(200) ? 150...8_000 : 1...150, .arrives(of, service, attempt, fence, record))
       if let crash = pendingCrashes.first, dispatched >= crash {
         pendingCrashes.removeFirst()
         note("CRASH of the controller")
@@ -424,41 +428,5 @@ package struct Simulation {
     guard let stable = record.stable else { return true }
     return record.instances.allSatisfy { $0.isServing } && record.instances.count == stable.replicas
       && record.instances.allSatisfy { $0.release == stable.release }
-  }
-}
-
-/// A queue by time, then by order of arrival: the same seed gives the same order.
-struct EventQueue<Element> {
-  private var heap: [(at: Int64, order: Int, element: Element)] = []
-  private var order = 0
-
-  mutating func push(_ at: Int64, _ element: Element) {
-    order += 1
-    heap.append((at, order, element))
-    var child = heap.count - 1
-    while child > 0, precedes(child, (child - 1) / 2) {
-      heap.swapAt(child, (child - 1) / 2)
-      child = (child - 1) / 2
-    }
-  }
-
-  mutating func pop() -> (Int64, Element)? {
-    guard let first = heap.first else { return nil }
-    let last = heap.removeLast()
-    if heap.isEmpty { return (first.at, first.element) }
-    heap[0] = last
-    var parent = 0
-    while true {
-      var least = parent
-      for child in [2 * parent + 1, 2 * parent + 2] where child < heap.count && precedes(child, least) { least = child }
-      if least == parent { break }
-      heap.swapAt(parent, least)
-      parent = least
-    }
-    return (first.at, first.element)
-  }
-
-  private func precedes(_ left: Int, _ right: Int) -> Bool {
-    (heap[left].at, heap[left].order) < (heap[right].at, heap[right].order)
   }
 }

@@ -85,7 +85,7 @@ extension EndToEnd {
 extension Site {
   /// The host that the last words name in `HOST: shop/N was not ready`.
   func hostNamed(_ text: String) -> String? {
-    for line in text.split(separator: "\n") where line.contains("was not ready within") {
+    for line in text.split(separator: "\n") where line.hasPrefix("  why: ") && line.contains("was not ready within") {
       return line.components(separatedBy: ": ").first { $0.count == 2 && rig.fleet.contains("name: \($0),") }
     }
     return nil

@@ -17,7 +17,7 @@ extension EndToEnd {
       shop.replicas = 2
       shop.minHealthyTime = "100ms"
       shop.run =
-        "user: shop, secrets: { TOKEN: { fromEnv: SHOP_TOKEN }, PASSWORD: { fromFile: ../password }, KEY: { fromCommand: [cat, \(site.directory)/key] } }"
+        "user: shop, secrets: { TOKEN: { fromEnv: SHOP_TOKEN }, PASSWORD: { fromFile: ../password }, KEY: { fromCommand: [cat, ../key] } }"
       for version in ["v1", "v2"] { try site.release(version) }
       var secrets = Values()
       let first = secrets.all

@@ -22,8 +22,8 @@ import Testing
       verb: .apply(policy: policy, digest: Digest("digest-\(release)"), spec: spec, secrets: "", force: false))
   }
 
-  static func engine(_ services: [ServiceName] = ["shop"], hooks: [HookPoint: String] = [:]) -> Engine {
-    Engine(fleet: fleet, gateways: [], records: services.map { ServiceRecord(policy: policy($0, hooks: hooks)) }, cordons: [])
+  static func engine(_ services: [ServiceName] = ["shop"]) -> Engine {
+    Engine(fleet: fleet, gateways: [], records: services.map { ServiceRecord(policy: policy($0)) }, cordons: [])
   }
 
   func attempts(_ effects: [Engine.Effect]) -> [Attempt] {
@@ -62,10 +62,12 @@ import Testing
   }
 
   @Test func `an attempt that a command gives up is cancelled`() throws {
-    var engine = EngineTests.engine(hooks: [.preDeploy: "hook"])
+    var engine = EngineTests.engine()
     var effects = engine.handle(
-      [.acquired("shop", Fence(owner: "a", epoch: 1)), .input("shop", .command(EngineTests.apply(1)))], now: .zero,
-      wall: WallTime(milliseconds: 0))
+      [
+        .acquired("shop", Fence(owner: "a", epoch: 1)),
+        .input("shop", .command(EngineTests.apply(1, EngineTests.policy(hooks: [.preDeploy: "hook"])))),
+      ], now: .zero, wall: WallTime(milliseconds: 0))
     var hook: Attempt?
     for _ in 0..<20 where hook == nil {
       hook = engine.record("shop")?.attempts.first { if case .hook = $0.action { true } else { false } }

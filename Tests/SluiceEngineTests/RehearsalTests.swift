@@ -4,7 +4,7 @@ import SluiceModel
 import SluiceRollout
 import Testing
 
-/// What `plan` shows for a dozen situations, as text. `SLUICE_WRITE_GOLDEN=1 swift test --filter Rehearsal` writes what is missing or has changed.
+/// What `plan` shows for a dozen situations, as text. `SLUICE_WRITE_GOLDEN=1 swift test --filter Rehearsal` writes the files anew.
 @Suite struct RehearsalTests {
   struct Situation: Sendable, CustomTestStringConvertible {
     var name: String
@@ -60,7 +60,9 @@ import Testing
     return .apply(policy: policy, digest: Digest("digest-\(release)"), spec: spec, secrets: "", force: false)
   }
 
-  static func command(_ verb: Command.Verb) -> Command { Command(id: "plan", by: "anna", at: WallTime(milliseconds: 0), verb: verb) }
+  static func command(_ verb: Command.Verb, id: String = "plan") -> Command {
+    Command(id: id, by: "anna", at: WallTime(milliseconds: 0), verb: verb)
+  }
 
   static func engine(_ situation: Situation) throws -> Engine {
     var racks: [Rack] = []
@@ -79,7 +81,7 @@ import Testing
     let fleet = Fleet(name: "test", racks: racks)
     if situation.stands {
       var engine = Engine(fleet: fleet, gateways: [gateway], records: [record], cordons: [])
-      record = try World.run(&engine, command(apply(1, situation.policy)))
+      record = try World.run(&engine, command(apply(1, situation.policy), id: "before"))
     }
     return Engine(fleet: fleet, gateways: [gateway], records: [record], cordons: [])
   }

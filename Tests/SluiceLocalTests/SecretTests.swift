@@ -19,8 +19,9 @@ import Testing
     #expect(script.hasSuffix("bin/secret"))
     let values = try await reader.read([
       "A": .env("DB"), "B": .file("token"), "C": .command(["bin/secret", "a b"]), "D": .command(["printf", "x"]),
+      "E": .command(["sh", "-c", "pwd"], directory: "/usr"),
     ])
-    #expect(values.values == ["A": "from env", "B": "from file", "C": "from a b\n\(directory.path)", "D": "x"])
+    #expect(values.values == ["A": "from env", "B": "from file", "C": "from a b\n\(directory.path)", "D": "x", "E": "/usr"])
   }
 
   @Test func `every secret that cannot be read is named with its source, and no value or output is`() async throws {

@@ -132,7 +132,8 @@ extension Decider {
       let olds = wave.replacements.compactMap(\.old)
       let allOldGone = olds.allSatisfy(isGone)
       var ended = true
-      for replacement in wave.replacements where !step(replacement, holds: wave.holds, allOldGone: allOldGone) { ended = false }
+      let mayStart = if case .recreate = policy.strategy { allOldGone } else { true }
+      for replacement in wave.replacements where !step(replacement, mayStart: mayStart) { ended = false }
       if !ended, standsInItsOwnWay(wave) { ended = true }
       if ended {
         if policy.hooks[.postWave] != nil { record.rollout?.hooks.append(HookCall(.postWave, wave: wave.number)) }
@@ -174,7 +175,7 @@ extension Decider {
   }
 
   /// Takes one replacement as far as it may go; true when it has ended.
-  private mutating func step(_ replacement: Replacement, holds: Bool, allOldGone: Bool) -> Bool {
+  private mutating func step(_ replacement: Replacement, mayStart: Bool) -> Bool {
     switch replacement.order {
     case .newFirst:
       guard let new = replacement.new else { return take(replacement.old, .surplus) }
@@ -185,7 +186,7 @@ extension Decider {
       guard isCounted(instance) else { return false }
       return take(replacement.old, .replaced)
     case .oldFirst:
-      guard take(replacement.old, replacement.new == nil ? .surplus : .replaced), !holds || allOldGone else { return false }
+      guard take(replacement.old, replacement.new == nil ? .surplus : .replaced), mayStart else { return false }
       guard let new = replacement.new, let instance = record.instance(new) else { return true }
       if let old = replacement.old.flatMap({ record.instance($0) }), old.host == instance.host, old.port == instance.port { return false }
       if instance.phase == .lost { return true }
@@ -201,10 +202,22 @@ extension Decider {
     guard instance.phase == .reserved, instance.condemned == nil, isStaged(instance) else { return }
     let others = record.instances.filter { $0.host == instance.host && $0.number != instance.number }
     if others.contains(where: { $0.port == instance.port }) { return }
+    if !fitsUnderCap {
+      // One that was lost has come back, or fewer are wanted now: what leaves makes room, and where nothing leaves there is none.
+      if !record.instances.contains(where: { $0.condemned != nil && $0.isExisting }) { remove(instance.number) }
+      return
+    }
     let slots = view.fleet.host(instance.host)?.slots ?? 0
     guard others.count(where: \.isExisting) + view.reservations.count(where: { $0.host == instance.host }) < slots else { return }
     change(instance.number) { $0.phase = .starting }
     open(.start(instance.host, instance: instance.number))
+  }
+
+  /// Rule 2, at the moment at which one more would exist.
+  private var fitsUnderCap: Bool {
+    guard let goal = record.rollout?.goal else { return true }
+    let bounds = Bounds(strategy: policy.strategy, replicas: goal.release == nil ? 0 : goal.replicas)
+    return record.instances.count(where: \.isExisting) < bounds.cap
   }
 
   /// Serving, and for long enough.

@@ -173,6 +173,15 @@ package struct WavePlanner {
         }
         if !replacements.isEmpty { return }
       }
+      // Ones that were lost have come back: what is too many goes before anything new comes.
+      let excess = -addable
+      if excess > 0 {
+        for old in leaving where replacements.count < excess && (planner.costsNothing(old) || takeable > 0) {
+          if !planner.costsNothing(old) { takeable -= 1 }
+          append(Replacement(old: old.number, new: nil, order: .oldFirst), nil, rack: nil)
+        }
+        return
+      }
       for old in leaving {
         let itsRack = planner.view.fleet.host(old.host)?.rack
         if byRack, rack != nil, itsRack != rack { continue }

@@ -42,8 +42,8 @@ extension SecretSource {
     switch self {
     case .env: self
     case .file(let path): .file(ReleaseBuilder.anchored(path, at: base))
-    case .command(let words):
-      .command(words.first.map { $0.contains("/") } ?? false ? [ReleaseBuilder.anchored(words[0], at: base)] + words.dropFirst() : words)
+    case .command(let words, _):
+      .command(words, directory: ReleaseBuilder.anchored(".", at: base))
     }
   }
 }
