@@ -27,7 +27,24 @@ struct FenceTaker: Sendable {
     var gateways: [(GatewayID, ClaimAnswer<GatewayFact>)]
   }
 
+  /// A claim that comes to nothing leaves no trace: whoever was there before may go on, and nobody is told of a holder that never acted.
   func take() async -> Result<Taken, NotTaken> {
+    var granted: [HostName: Fence] = [:]
+    let result = await take(&granted)
+    if case .failure = result {
+      let ports = runner.ports
+      let service = request.service
+      await withTaskGroup(of: Void.self) { group in
+        for host in runner.fleet.hosts {
+          guard let fence = granted[host.name] else { continue }
+          group.addTask { await ports.hosts.withdraw(service, fence: fence, on: host) }
+        }
+      }
+    }
+    return result
+  }
+
+  private func take(_ granted: inout [HostName: Fence]) async -> Result<Taken, NotTaken> {
     let known = engine.record(request.service)
     var machine = FenceAcquisition(
       owner: runner.options.owner, machine: runner.options.machine, known: known?.fence?.epoch ?? 0, takeOver: runner.options.takeOver,
@@ -39,6 +56,7 @@ struct FenceTaker: Sendable {
       case .ask(let fence):
         runner.observe(.claiming(request.service, fence))
         last = await ask(fence, known, takeOver: runner.options.takeOver || machine.overrules)
+        for (host, answer) in last.hosts { if case .granted = answer { granted[host] = fence } }
         let excluded = known?.gateways.filter(\.excluded).map(\.id) ?? []
         step = machine.conclude(hosts: last.hosts, gateways: last.gateways, excluded: excluded)
       case .acquired(let fence): return conclude(last, fence: fence, known: known, foreignEpoch: machine.foreignEpoch)

@@ -5,6 +5,8 @@ package import SluiceRollout
 package protocol HostPort: Sendable {
   /// One round trip: raises the fence, reads the facts, and brings the record's copy where the host has one.
   func claim(_ claim: FenceClaim, on host: Host, ports: PortRange) async -> ClaimAnswer<HostFact>
+  /// A claim that came to nothing elsewhere: whoever held the fence before holds it again.
+  func withdraw(_ service: ServiceName, fence: Fence, on host: Host) async
   /// Carries out one attempt's action.
   func perform(_ order: HostOrder, on host: Host) async -> AttemptResult
   /// Leaves the record's copy. True when it is durable there.

@@ -93,6 +93,14 @@ package final class FleetHosts: HostPort {
     }
   }
 
+  package func withdraw(_ service: ServiceName, fence: Fence, on host: Host) async {
+    var script = HostScript(RecordScripts.withdraw)
+    script.set(place: service, on: host)
+    script.set(fence: fence)
+    // Where it fails, the next controller of this machine goes over it, and one of another is told who holds it.
+    _ = try? await link(host).run(script, .release, limits: limits)
+  }
+
   package func perform(_ order: HostOrder, on host: Host) async -> AttemptResult {
     do {
       switch order.kind {

@@ -3,7 +3,7 @@ import Testing
 
 extension EndToEnd {
   @Suite(.serialized) struct DeadHost {
-    @Test("a host dead before an apply: back on the old release without a budget, degraded within it, and stale instances go when it is seen again")
+    @Test("a host dead before an apply: back without a budget, degraded within it; its stale instances go when it is seen again")
     func deadBefore() async throws {
       let rig = try await Rig.up("e2e-dead", racks: 3, hosts: 2)
       let (site, shop) = try await Self.site(rig)
@@ -39,7 +39,9 @@ extension EndToEnd {
       #expect(summary.lost == 0, "\(summary.losses)")
     }
 
-    @Test("a host that dies in mid-rollout: rolled back without a budget, degraded within it", arguments: [(0, 4), (1, 5)] as [(Int, Int32)])
+    @Test(
+      "a host that dies in mid-rollout: rolled back without a budget, degraded within it",
+      arguments: [(0, 4), (1, 5)] as [(Int, Int32)])
     func dyingDuring(budget: Int, status: Int32) async throws {
       let rig = try await Rig.up("e2e-dying", racks: 3, hosts: 2)
       var (site, shop) = try await Self.site(rig)

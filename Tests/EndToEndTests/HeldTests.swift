@@ -41,7 +41,7 @@ extension EndToEnd {
       #expect((summary.releases["v2"]?.answered ?? 0) > 0)
     }
 
-    @Test("another machine is refused while the first acts, takes over from a dead one when told to, and a live one that lost its fence stops")
+    @Test("another machine is refused while the first acts, takes over from a dead one when told to; a live one that lost its fence stops")
     func otherMachine() async throws {
       let rig = try await Rig.up("e2e-fence", racks: 3, hosts: 1)
       let (site, shop) = try await Self.site(rig)

@@ -108,7 +108,7 @@ struct Bench {
     try await tool(
       "/usr/bin/python3",
       [
-        "-c", "import sys,urllib.request as u; print(u.urlopen(sys.argv[1],timeout=5).read().decode())",
+        "-c", "import sys,urllib.request as u; sys.stderr=None; print(u.urlopen(sys.argv[1],timeout=5).read().decode())",
         "http://\(host.serviceAddress):\(instance.port)\(path)",
       ])
   }

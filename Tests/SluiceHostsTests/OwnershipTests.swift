@@ -36,6 +36,37 @@ struct OwnershipTests {
     }
   }
 
+  @Test("A claim that is withdrawn leaves no trace: the former holder has it again, or nobody")
+  func withdrawn() async throws {
+    try await Bench.run { bench in
+      guard case .granted = await bench.claim(mine) else { return #expect(Bool(false), "the first") }
+      for epoch: UInt64 in [4, 5] {
+        var bold = other
+        bold.epoch = epoch
+        guard case .granted = await bench.claim(bold, machine: "there", takeOver: true) else { return #expect(Bool(false), "take-over") }
+      }
+      // What is not held is not withdrawn.
+      await bench.hands.withdraw("shop", fence: other, on: bench.host)
+      guard case .refused(let holder) = await bench.claim(Fence(owner: "x", epoch: 9), machine: "elsewhere") else {
+        return #expect(Bool(false), "still held")
+      }
+      #expect(holder.fence == Fence(owner: other.owner, epoch: 5))
+      await bench.hands.withdraw("shop", fence: Fence(owner: other.owner, epoch: 5), on: bench.host)
+      #expect(await bench.perform(.observe, fence: mine).failure == nil)
+      guard case .refused(let former) = await bench.claim(Fence(owner: "x", epoch: 9), machine: "elsewhere") else {
+        return #expect(Bool(false), "held again")
+      }
+      #expect(former == FenceHolder(fence: mine, machine: "here", since: WallTime(milliseconds: 7), released: false))
+    }
+    try await Bench.run { bench in
+      guard case .granted = await bench.claim(mine) else { return #expect(Bool(false), "the first") }
+      await bench.hands.withdraw("shop", fence: mine, on: bench.host)
+      guard case .granted = await bench.claim(Fence(owner: "y", epoch: 1), machine: "elsewhere") else {
+        return #expect(Bool(false), "nobody holds it")
+      }
+    }
+  }
+
   @Test("A stale controller changes nothing, whatever it asks")
   func stale() async throws {
     try await Bench.run { bench in

@@ -17,6 +17,13 @@ enum FactScripts {
         finish
       fi
       if [ "$owner $epoch $machine $since 0" != "$fence_owner $fence_epoch $fence_machine $fence_since $fence_released" ]; then
+        # Should the claim come to nothing, the former holder gets it back.
+        if [ -z "$fence_owner" ]; then
+          rm -f "$base/fence.former"
+        elif [ "$owner" != "$fence_owner" ]; then
+          put "$base/fence.former" "$fence_owner $fence_epoch $fence_machine $fence_since $fence_released
+      "
+        fi
         write_fence "$machine" "$since" 0
       fi
       leave

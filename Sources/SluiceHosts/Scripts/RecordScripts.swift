@@ -20,6 +20,18 @@ enum RecordScripts {
     finish
     """#
 
+  /// Variables: root, base, service, owner, epoch.
+  static let withdraw = #"""
+    lock 8 "$base/lock"
+    read_fence
+    if [ "$owner" = "$fence_owner" ] && [ "$epoch" = "$fence_epoch" ]; then
+      if [ -f "$base/fence.former" ]; then mv -f "$base/fence.former" "$base/fence"; else rm -f "$base/fence"; fi
+      sync_files "$base"
+    fi
+    say done
+    finish
+    """#
+
   /// Variables: root, base, service, owner, epoch, keep (digests), packed (how many of them keep their packed artifact).
   static let release = #"""
     enter

@@ -36,9 +36,10 @@ extension Decider {
       record.rollout?.hooks.removeFirst()
       return progress()
     }
+    let waited = rollout.gate.map { "; its gate: \($0.description)" } ?? ""
     let failure = Failure(
-      .readiness, "nothing got better for \(policy.progressDeadline) (progressDeadline)",
-      output: rollout.gate?.description ?? "", remedy: "sluice status \(record.service) shows what it waited for")
+      .readiness, "nothing got better for \(policy.progressDeadline) (progressDeadline)\(waited)",
+      remedy: rollout.gate?.remedy(service: record.service) ?? "sluice events \(record.service) shows what came last")
     note(.failure, "progress-deadline", failure.message)
     if rollout.direction.isForward {
       turnRound(failure, condemnsRelease: false)
@@ -180,6 +181,14 @@ extension Decider {
         record.stable?.secrets = rollout.goal.secrets
         record.stable?.replicas = rollout.goal.replicas
       }
+    }
+    if rollout.goal.release != nil,
+      let full = Placement.overfullRack(
+        of: record.instances.filter { $0.phase != .lost }, record: record, view: view, replicas: rollout.goal.replicas)
+    {
+      note(
+        .warning, "spread-exceeded",
+        "rack \(full.rack) has \(full.count) instances where an even spread gives it \(full.share): other racks had no free slot and port")
     }
     record.ended = RolloutEnd(
       number: rollout.number, cause: rollout.cause, by: rollout.by, result: result, release: rollout.goal.release,

@@ -30,7 +30,7 @@ struct Placement {
   /// Takes a slot and a port for instance `number`, near `old` where that keeps the spread; nil when no eligible host has both.
   /// `counted` are the instances of the goal that stay or are planned already.
   mutating func place(
-    number: Int, release: ReleaseNumber, secrets: String, near old: Instance?, rack only: RackName?, counted: [Instance]
+    number: Int, release: ReleaseNumber, secrets: String, near old: Instance?, counted: [Instance]
   ) -> Instance? {
     let standing = counted + placed
     let oldRack = old.flatMap { view.fleet.host($0.host)?.rack }
@@ -45,12 +45,45 @@ struct Placement {
       ]
       if best.map({ rank.lexicographicallyPrecedes($0.rank) }) ?? true { best = (host, port, rank) }
     }
-    // A wave that lies in one rack ends when another rack would be the better place: the spread goes before the order.
-    guard let best, only == nil || best.host.rack == only else { return nil }
+    guard let best else { return nil }
     let instance = Instance(
       number: number, release: release, host: best.host.name, address: best.host.serviceAddress, port: best.port, secrets: secrets)
     placed.append(instance)
     return instance
+  }
+
+  /// Why each host that could have an instance has no place for one: at most twenty lines, for people.
+  func reasons() -> [String] {
+    let hosts = view.fleet.hosts.filter { host in
+      host.slots > 0 && policy.placement.require.allSatisfy { host.labels[$0.key] == $0.value }
+    }
+    if hosts.isEmpty { return ["no host of fleet \(view.fleet.name) has slots and the labels that placement.require asks for"] }
+    let lines = hosts.map { "\($0.name): \(reason($0))" }
+    return lines.count > 20 ? lines.prefix(20) + ["and \(lines.count - 20) more"] : lines
+  }
+
+  private func reason(_ host: Host) -> String {
+    if view.cordons.contains(host.name) { return "drained" }
+    if case .unreachable(let why)? = record.host(host.name)?.reach { return "unreachable: \(why)" }
+    let free = freeSlots(host)
+    if free <= 0 {
+      let others = view.reservations.count { $0.host == host.name }
+      return "all of its \(host.slots) slots are taken\(others > 0 ? ", \(others) by other services" : "")"
+    }
+    return freePort(host, replacing: nil) == nil ? "no port of \(policy.ports.from)–\(policy.ports.to) is free" : "has room"
+  }
+
+  /// The rack that has more instances than its even share, where `maxSkew` asks for an even one and there was no place elsewhere.
+  static func overfullRack(
+    of instances: [Instance], record: ServiceRecord, view: FleetView, replicas: Int
+  ) -> (rack: RackName, count: Int, share: Int)? {
+    guard record.policy.placement.maxSkew != nil else { return nil }
+    let quotas = quotas(record: record, view: view, replicas: replicas)
+    for rack in view.fleet.racks {
+      let count = instances.count { view.fleet.host($0.host)?.rack == rack.name }
+      if count > quotas[rack.name, default: 0] { return (rack.name, count, quotas[rack.name, default: 0]) }
+    }
+    return nil
   }
 
   private func freeSlots(_ host: Host) -> Int {

@@ -164,19 +164,13 @@ package struct WavePlanner {
 
       // Faults have taken some: what is missing comes back before anything else may go.
       if serving < bounds.floor, missing > leaving.count {
-        while missing > leaving.count, addable > 0, let new = place(near: nil, only: byRack ? rack : nil) {
-          append(
-            Replacement(old: nil, new: new.number, order: .newFirst), new,
-            rack: byRack ? planner.view.fleet.host(new.host)?.rack : nil)
-          addable -= 1
-          missing -= 1
-        }
+        add(min(addable, missing - leaving.count), byRack: byRack)
         if !replacements.isEmpty { return }
       }
       // Ones that were lost have come back: what is too many goes before anything new comes.
-      let excess = -addable
-      if excess > 0 {
-        for old in leaving where replacements.count < excess && (planner.costsNothing(old) || takeable > 0) {
+      if addable < 0 {
+        let surplus = max(-addable, leaving.count - max(0, missing))
+        for old in leaving where replacements.count < surplus && (planner.costsNothing(old) || takeable > 0) {
           if !planner.costsNothing(old) { takeable -= 1 }
           append(Replacement(old: old.number, new: nil, order: .oldFirst), nil, rack: nil)
         }
@@ -186,26 +180,30 @@ package struct WavePlanner {
         let itsRack = planner.view.fleet.host(old.host)?.rack
         if byRack, rack != nil, itsRack != rack { continue }
         let costsNothing = planner.costsNothing(old)
-        if missing > 0, addable > 0, !costsNothing, let new = place(near: old, only: nil) {
+        if missing > 0, addable > 0, !costsNothing, let new = place(near: old) {
           append(Replacement(old: old.number, new: new.number, order: .newFirst), new, rack: byRack ? itsRack : nil)
           addable -= 1
           missing -= 1
         } else if costsNothing || takeable > 0 {
           if !costsNothing { takeable -= 1 }
           placement.vacate(old)
-          let new = missing > 0 ? place(near: old, only: nil) : nil
+          let new = missing > 0 ? place(near: old) : nil
           if new != nil { missing -= 1 }
           append(Replacement(old: old.number, new: new?.number, order: .oldFirst), new, rack: byRack ? itsRack : nil)
         }
       }
       // What is missing beyond the ones that go: scaling up, a first release, one lost with its host.
-      while missing > 0, addable > 0, leaving.isEmpty || replacements.count >= leaving.count {
-        guard let new = place(near: nil, only: byRack ? rack : nil) else { break }
-        append(
-          Replacement(old: nil, new: new.number, order: .newFirst), new,
-          rack: byRack ? planner.view.fleet.host(new.host)?.rack : nil)
-        addable -= 1
-        missing -= 1
+      if leaving.isEmpty || replacements.count >= leaving.count { add(min(addable, missing), byRack: byRack) }
+    }
+
+    /// Adds up to `count` that replace nothing. With rack order only those of them that the spread puts into the wave's rack: the others come
+    /// with the waves of theirs.
+    private mutating func add(_ count: Int, byRack: Bool) {
+      for _ in 0..<max(0, count) {
+        guard let new = place(near: nil) else { return }
+        let itsRack = planner.view.fleet.host(new.host)?.rack
+        if byRack, rack != nil, itsRack != rack { continue }
+        append(Replacement(old: nil, new: new.number, order: .newFirst), new, rack: byRack ? itsRack : nil)
       }
     }
 
@@ -215,17 +213,17 @@ package struct WavePlanner {
       var olds = leaving[...]
       for _ in 0..<max(missing, 0) {
         let old = olds.first
-        guard let new = place(near: old, only: nil) else { break }
+        guard let new = place(near: old) else { break }
         if old != nil { olds.removeFirst() }
         append(Replacement(old: old?.number, new: new.number, order: .oldFirst), new, rack: nil)
       }
       for old in olds { replacements.append(Replacement(old: old.number, new: nil, order: .oldFirst)) }
     }
 
-    private mutating func place(near old: Instance?, only: RackName?) -> Instance? {
+    private mutating func place(near old: Instance?) -> Instance? {
       guard let release = planner.goal.release else { return nil }
       let placed = placement.place(
-        number: nextNumber, release: release, secrets: planner.goal.secrets, near: old, rack: only, counted: staying)
+        number: nextNumber, release: release, secrets: planner.goal.secrets, near: old, counted: staying)
       if placed == nil { noHost = true }
       return placed
     }
@@ -242,6 +240,7 @@ package struct WavePlanner {
         return Failure(
           .host,
           "no eligible host has a free slot and a free port in \(policy.ports.from)–\(policy.ports.to) for another instance of \(policy.name)",
+          output: placement.reasons().joined(separator: "\n"),
           remedy: "add slots or hosts, widen ports, or let the strategy stop one first (maxUnavailable: 1)")
       }
       let serving = planner.record.instances.count(where: \.isServing)

@@ -208,7 +208,9 @@ package enum Gate: Hashable, Codable, Sendable {
     case .failed: "sluice rollout retry \(service), or sluice rollout abort \(service)"
     case .gatewayUnreachable(let gateway, _):
       "bring \(gateway.host) back, or, when no user reaches it, sluice gateway exclude \(gateway.host)"
-    case .servingFloor, .rackLossFloor: "sluice status \(service) shows which are unhealthy; sluice rollout abort \(service) goes back"
+    case .rackLossFloor:
+      "lower strategy.rolling.rackLossFloor, raise maxSurge or replicas; sluice rollout abort \(service) goes back"
+    case .servingFloor: "sluice status \(service) shows which are unhealthy; sluice rollout abort \(service) goes back"
     }
   }
 }
