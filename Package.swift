@@ -87,15 +87,17 @@ let package = Package(
     // The data plane.
     .target(name: "CSluiceSystem"),
     library("SluiceGateway", ["SluiceModel", "SluiceTraffic", "SluiceGatewayAPI", "CSluiceSystem"] + nioCore),
-    // Fully static, so that it runs on any host of its architecture: the flag is needed in both settings.
+    // Fully static, so that it runs on any host of its architecture: the flag is needed in both settings. And stripped.
     .executableTarget(
       name: "sluice-gateway", dependencies: ["SluiceGateway"],
-      swiftSettings: settings + [.unsafeFlags(["-static-executable"])], linkerSettings: [.unsafeFlags(["-static-executable"])]),
+      swiftSettings: settings + [.unsafeFlags(["-static-executable"])],
+      linkerSettings: [.unsafeFlags(["-static-executable", "-Xlinker", "-s"])]),
     // Static for the same reason: tests put it on hosts that have nothing installed.
     .executableTarget(
       name: "sluice-sample",
       dependencies: [.product(name: "NIOHTTP1", package: nio), .product(name: "NIOWebSocket", package: nio)] + nioCore,
-      swiftSettings: settings + [.unsafeFlags(["-static-executable"])], linkerSettings: [.unsafeFlags(["-static-executable"])]),
+      swiftSettings: settings + [.unsafeFlags(["-static-executable"])],
+      linkerSettings: [.unsafeFlags(["-static-executable", "-Xlinker", "-s"])]),
     library("SluiceLoad", nioCore),
     .executableTarget(
       name: "sluice-load",

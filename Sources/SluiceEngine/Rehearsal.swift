@@ -88,6 +88,9 @@ package struct Rehearsal: Sendable {
     return plan
   }
 
+  /// All records as they would stand afterwards.
+  package var records: [ServiceRecord] { engine.records }
+
   private var open: [Attempt] = []
 
   /// Ends the oldest open attempt, or lets time pass to the next wake-up.

@@ -80,24 +80,46 @@ package struct ArtifactPacker: Sendable {
 
   private func packDirectory(_ path: String) async throws -> PackedArtifact {
     try await Self.offPool { try DirectoryCheck.check(path) }
-    let file = try TemporaryFile(in: cache)
-    defer { file.discard() }
+    let plain = try TemporaryFile(in: cache)
+    defer { plain.discard() }
     // Names in byte order, no owner, one time, two modes: the same content gives the same bytes. GNU's format, because busybox reads it.
     let tar = LocalCommand(
       program: "tar",
       arguments: [
-        "--create", "--file=\(file.path)", "--directory=\(path)", "--format=gnu", "--sort=name", "--owner=0", "--group=0",
-        "--numeric-owner",
-        "--mtime=@0", "--mode=a-st,u=rwX,go=rX", "--hard-dereference", "--use-compress-program=gzip -n", "--", ".",
-      ], environment: ["LC_ALL": "C", "TAR_OPTIONS": "", "GZIP": ""], timeLimit: Self.timeLimit)
+        "--create", "--file=\(plain.path)", "--directory=\(path)", "--format=gnu", "--sort=name", "--owner=0", "--group=0",
+        "--numeric-owner", "--mtime=@0", "--mode=a-st,u=rwX,go=rX", "--hard-dereference", "--", ".",
+      ], environment: ["LC_ALL": "C", "TAR_OPTIONS": ""], timeLimit: Self.timeLimit)
     let outcome = try await Self.run(tar)
     guard outcome.end == .exited(0) else {
       throw LocalError(
         "\(path) cannot be packed: tar \(outcome.end.words)", output: outcome.text, remedy: "Does something write to it meanwhile?")
     }
+    // Compressing takes ten times as long as all the rest: what was packed before is known by its content.
+    let content = try await Self.offPool { try plain.digest() }
+    if let known = packed(content) { return known }
+    let file = try TemporaryFile(in: cache)
+    defer { file.discard() }
+    let gzip = try await Self.run(
+      LocalCommand(
+        program: "sh", arguments: ["-c", "exec gzip -n <\"$1\" >\"$2\"", "sh", plain.path, file.path], environment: ["GZIP": ""],
+        timeLimit: Self.timeLimit))
+    guard gzip.end == .exited(0) else {
+      throw LocalError("\(path) cannot be packed: gzip \(gzip.end.words)", output: gzip.text, remedy: "Is the disk of \(cache) full?")
+    }
     let digest = try await Self.offPool { try file.digest() }
-    return try cached(digest) ?? keep(file, digest)
+    let artifact = try cached(digest) ?? keep(file, digest)
+    // Without it the next apply compresses again, and no more.
+    try? Data(digest.rawValue.utf8).write(to: URL(fileURLWithPath: packedName(content)), options: .atomic)
+    return artifact
   }
+
+  /// The artifact that was made of a tar of that content, when it is still in the cache.
+  private func packed(_ content: Digest) -> PackedArtifact? {
+    guard let name = try? String(contentsOfFile: packedName(content), encoding: .utf8) else { return nil }
+    return cached(Digest(name))
+  }
+
+  private func packedName(_ content: Digest) -> String { "\(cache)/\(content).packed" }
 
   private func keep(_ file: TemporaryFile, _ digest: Digest) throws -> PackedArtifact {
     try file.become(path(of: digest), directory: cache)

@@ -29,13 +29,18 @@ extension EndToEnd {
       return site
     }
 
-    @Test("a host and a rack are drained with their replacements first, and slow requests in flight are answered")
+    @Test("one instance, a host and a rack are drained with their replacements first, and slow requests in flight are answered")
     func drainsUnderLoad() async throws {
       let site = try await site("e2e-drain")
       let load = try Load(
         ["\(site.rig.address(of: "g1")):80"], in: site.directory, clients: 40, longClients: 20, rate: 300,
         mix: "get=60,post=10,slow=20,stream=5,ws=5", slowMilliseconds: 5000)
       #expect(try await !units(site.rig, "a1").isEmpty)
+      let first = try #require(try await site.status().first?.instances.first?.instance)
+      let one = try await site.sluice("drain", first, "--yes")
+      #expect(one.status == 0, "\(one.all)")
+      let others = try #require(try await site.status().first)
+      #expect(others.serving == 6 && !others.instances.contains { $0.instance == first }, "\(others)")
       for (place, drained) in [("a1", ["a1"]), ("rack-b", ["b1", "b2"])] {
         let drain = try await site.sluice("drain", place, "--yes")
         #expect(drain.status == 0, "\(drain.all)")

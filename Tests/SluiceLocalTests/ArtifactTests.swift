@@ -88,6 +88,20 @@ import Testing
     #expect(try await pack("two").digest != one.digest)
   }
 
+  @Test func `what was packed before is not compressed again while its archive is there`() async throws {
+    try directory.file("one/a", "a")
+    let first = try await pack("one")
+    #expect(try cacheContent().filter { $0.hasSuffix(".packed") }.count == 1)
+    var before = stat()
+    #expect(stat(first.path, &before) == 0)
+    #expect(try await pack("one") == first)
+    try FileManager.default.removeItem(atPath: first.path)
+    #expect(try await pack("one") == first)
+    var after = stat()
+    #expect(stat(first.path, &after) == 0 && after.st_size == before.st_size)
+    #expect(try cacheContent().count == 2)
+  }
+
   @Test func `the host's settings for tar and gzip do not reach the artifact`() async throws {
     try directory.file("one/a", "a")
     let plain = try await pack("one")

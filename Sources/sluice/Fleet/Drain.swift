@@ -5,19 +5,28 @@ import SluiceModel
 import SluiceRollout
 import SluiceStore
 
-/// `sluice drain HOST|RACK`
+/// `sluice drain HOST|RACK|INSTANCE`
 struct Drain: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Take a host or a rack out: replacements first where slots allow, then everything on it is drained and stopped.")
+    abstract: "Take a host, a rack or one instance out: replacements first where slots allow, then what is there is drained and stopped.")
 
-  @Argument(help: "A host or a rack.")
+  @Argument(help: "A host, a rack, or one instance: shop/3.")
   var place: String
   @OptionGroup var common: CommonOptions
   @OptionGroup var change: ChangeOptions
   @Flag(help: "Go below the serving floor where there is no other way; this is recorded.")
   var overrideFloor = false
 
+  func validate() throws {
+    if overrideFloor, InstanceID(place) != nil { throw ValidationError("--override-floor is for hosts and racks") }
+  }
+
   func run() async throws {
+    if let instance = InstanceID(place) {
+      // An instance keeps no place empty: the one that takes over its work is its end.
+      let action = ServiceAction(service: instance.service, common: common, change: change, words: "drain \(place)")
+      return try await action.run(.restart(instance: instance.number), question: "Drain \(place), once another has taken its place?")
+    }
     try await Cordoning(place: place, common: common, change: change).run(drains: true, overridesFloor: overrideFloor)
   }
 }
@@ -58,7 +67,9 @@ private struct Cordoning {
       if drains, let record = unfinished.first { throw unfinishedRefusal(record) }
       let records = released.filter { $0.rollout == nil }.sorted { ($0.policy.tier, $0.service) < ($1.policy.tier, $1.service) }
       if drains, !overridesFloor {
-        for record in records { try rehearse(record, stored, cordons, workspace, command) }
+        // One after another, each on what the last would leave: they share the slots.
+        var standing = stored.records
+        for record in records { standing = try rehearse(record, standing, cordons, workspace, command) }
       }
       try session.store.setCordons(cordons, fleet: workspace.fleet.name)
       try await setDraining(drains, workspace, named, session)
@@ -115,14 +126,14 @@ private struct Cordoning {
     throw ExitStatus.usage
   }
 
-  /// Refuses before anything is touched when the floor would not hold.
+  /// Refuses before anything is touched when the floor would not hold; the records as they would stand afterwards.
   private func rehearse(
-    _ record: ServiceRecord, _ stored: StoredFleet, _ cordons: [HostName], _ workspace: Workspace, _ command: Command
-  ) throws {
-    let engine = Engine(fleet: workspace.fleet, gateways: workspace.gateways, records: stored.records, cordons: cordons)
+    _ record: ServiceRecord, _ standing: [ServiceRecord], _ cordons: [HostName], _ workspace: Workspace, _ command: Command
+  ) throws -> [ServiceRecord] {
+    let engine = Engine(fleet: workspace.fleet, gateways: workspace.gateways, records: standing, cordons: cordons)
     var rehearsal = Rehearsal(engine: engine, service: record.service)
     let plan = try rehearsal.run(command)
-    guard let obstacle = plan.obstacle else { return }
+    guard let obstacle = plan.obstacle else { return rehearsal.records }
     throw Refusal(
       "draining \(place) would break \(record.service): \(obstacle.message)",
       remedy: "\(obstacle.remedy.isEmpty ? "add slots or hosts" : obstacle.remedy); or say --override-floor, which is recorded")

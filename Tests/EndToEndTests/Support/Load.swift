@@ -69,6 +69,12 @@ final class Load {
     }
   }
 
+  /// How many requests have ended and been written down so far, a little fewer than have really ended.
+  var recorded: Int {
+    guard let data = try? Data(contentsOf: URL(fileURLWithPath: record)) else { return 0 }
+    return data.count { $0 == UInt8(ascii: "\n") }
+  }
+
   /// Reads what became of every request, once it has ended: `early`, it is told to.
   func finish(early: Bool = true) async throws -> Summary {
     if early { try Data().write(to: URL(fileURLWithPath: stop)) }
