@@ -39,6 +39,7 @@ final class FleetSession: Sendable {
       console.complain(error.message, remedy: error.remedy)
       throw ExitStatus.failed
     }
+    session.connect()
     do {
       try await body(session)
     } catch {
@@ -88,6 +89,16 @@ final class FleetSession: Sendable {
       })
     self.hosts = hosts
     gateways = GatewayAccess.driver(workspace: workspace, hosts: hosts)
+  }
+
+  /// Begins to connect to every host that will be asked, while this machine packs files and reads secrets. Whoever needs a connection waits for
+  /// it, and is told what is wrong with it.
+  private func connect() {
+    let gatewayHosts = workspace.gateways.flatMap(\.hosts)
+    for host in workspace.fleet.hosts where host.slots > 0 || gatewayHosts.contains(host.name) {
+      let hosts = hosts
+      Task { _ = try? await hosts.connection(to: host) }
+    }
   }
 
   private func close() async {
