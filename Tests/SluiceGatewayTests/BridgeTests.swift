@@ -5,7 +5,7 @@ import SluiceModel
 import Testing
 
 extension WithGateway {
-  @Suite(.timeLimit(.minutes(1))) struct BridgeTests {
+  @Suite(.timeLimit(.minutes(3))) struct BridgeTests {
     @Test func `the bridge carries a request and its answer, also when the input ends at once`() async throws {
       try await withGateway { gateway, upstreams in
         try await gateway.serve(TestGateway.table(1, [(1, upstreams[0], .active)]))

@@ -3,7 +3,7 @@ import SluiceLoad
 import Testing
 
 /// Whole runs against servers that go wrong in one way each: the generator must call it by its name.
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(3)))
 struct FateTests {
   private static let named = "X-Sample-Version: v1\r\nX-Sample-Host: a1\r\n"
 

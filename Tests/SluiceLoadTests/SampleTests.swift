@@ -4,7 +4,7 @@ import SluiceLoad
 import Testing
 
 /// The sample and the generator against each other: two counts of the same requests.
-@Suite(.timeLimit(.minutes(1)), .serialized)
+@Suite(.timeLimit(.minutes(3)), .serialized)
 struct SampleTests {
   private func plan(_ port: Int) -> LoadPlan {
     var plan = LoadPlan(targets: [LoadPlan.Target(host: "127.0.0.1", port: port)])

@@ -31,7 +31,7 @@ import Testing
     _ = try directory.script("hang", "echo \(secret); exec sleep 600")
     _ = try directory.script("huge", "head -c 70000 /dev/zero | tr '\\0' x")
     let error = try await #require(throws: LocalError.self) {
-      try await SecretReader(environment: ["NONE": ""], baseDirectory: directory.path, timeLimit: .milliseconds(300)).read([
+      try await SecretReader(environment: ["NONE": ""], baseDirectory: directory.path, timeLimit: .seconds(4)).read([
         "A": .env("MISSING"), "B": .env("NONE"), "C": .file("missing"), "D": .file("binary"), "E": .command(["./leak"]),
         "F": .command(["no-such-program-here"]), "G": .command(["./hang"]), "H": .command([]), "I": .command(["./huge"]),
       ])
