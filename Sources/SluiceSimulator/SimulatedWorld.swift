@@ -17,6 +17,8 @@ struct SimulatedHost {
   var flapping = false
   var generation: UInt64 = 0
   var holders: [ServiceName: FenceHolder] = [:]
+  /// Who held the fence before the claim that stands.
+  var formers: [ServiceName: FenceHolder] = [:]
   var instances: [Int: Running] = [:]
   var releases: Set<Digest> = []
   var copy: ServiceRecord?
@@ -47,9 +49,17 @@ struct SimulatedHost {
       let same = holder.fence == claim.fence
       let free = holder.released || holder.machine == claim.machine || claim.takeOver
       guard same || (free && claim.fence.epoch > holder.fence.epoch) else { return holder }
+      if holder.fence.owner != claim.fence.owner { formers[claim.service] = holder }
+    } else {
+      formers[claim.service] = nil
     }
     holders[claim.service] = FenceHolder(fence: claim.fence, machine: claim.machine, since: claim.since, released: false)
     return nil
+  }
+
+  /// The same as the withdrawal's script.
+  mutating func withdraw(_ service: ServiceName, owner: String) {
+    if holders[service]?.fence.owner == owner { holders[service] = formers[service] }
   }
 
   func admits(_ fence: Fence, _ service: ServiceName) -> Bool {

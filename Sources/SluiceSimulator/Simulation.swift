@@ -205,14 +205,12 @@ package struct Simulation {
     }
     guard case .acquired(let fence) = step else {
       note("not acquired")
-      after(5_000...10_000, .controllerStarts)  // The operator tries again.
-      return
+      return comesToNothing()
     }
     self.fence = fence
     guard let record = newestRecord(known, foreignEpoch: acquisition.foreignEpoch) else {
       note("no record of what runs is to be found")
-      after(5_000...10_000, .controllerStarts)
-      return
+      return comesToNothing()
     }
     var engine = Engine(fleet: scenario.fleet, gateways: [scenario.gateway], records: stored, cordons: cordons)
     engine.install(record)
@@ -224,6 +222,13 @@ package struct Simulation {
     idle = []
     if let command = nextCommand(record) { events.append(.input(service, .command(command))) }
     feed(events)
+  }
+
+  /// The claim is withdrawn, and the operator tries again.
+  private mutating func comesToNothing() {
+    let (service, owner) = (service, "sim:\(incarnation)")
+    for name in hosts.keys.sorted() where hosts[name]?.answers == true { hosts[name]?.withdraw(service, owner: owner) }
+    after(5_000...10_000, .controllerStarts)
   }
 
   /// The newest of the database's record and the copies that can be reached; nil where instances run and no record is found.
