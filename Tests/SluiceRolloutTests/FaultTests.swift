@@ -83,6 +83,47 @@ import Testing
     #expect(bench.record.ended?.result == .succeeded)
   }
 
+  @Test func `a drain's deadline begins anew with the word of a gateway that is included again`() throws {
+    var bench = try Bench.released(Bench.policy(), gateways: 2)
+    let edge = GatewayID(gateway: "edge", host: "g2")
+    bench.silent = [edge]
+    bench.tell(.gatewayUnreachable(edge, "no heartbeat"))
+    try bench.command(.exclude(edge, true))
+    try bench.apply(2)
+    bench.inFlight = [1: 2]
+    bench.run { if case .draining(_, acknowledged: .some)? = $0.phase(1) { true } else { false } }
+    bench.pass(.seconds(15))
+    try bench.command(.exclude(edge, false))
+    bench.silent = []
+    let late = try #require(bench.record.table.revision as Revision?)
+    bench.tell(.gateway(bench.fact(edge, revision: late)))
+    bench.pass(.seconds(6))
+    #expect(!bench.sent.contains(where: isStop), "it has had six of its twenty seconds")
+    bench.pass(.seconds(15))
+    #expect(bench.sent.contains(where: isStop))
+  }
+
+  @Test func `a record from before the first table gives the gateways that are ahead of it one of its own`() throws {
+    var bench = Bench(Bench.policy(), gateways: 1)
+    bench.take(epoch: 1)
+    try bench.apply(1)
+    bench.run { $0.record.rollout?.wave != nil }
+    // A copy from here is gone on from, after the fleet went further.
+    let edge = GatewayID(gateway: "edge", host: "g1")
+    bench.tell(.takenOver(Fence(owner: "later", epoch: 3)))
+    bench.tell(.gateway(GatewayFact(gateway: edge, revision: Revision(epoch: 2, version: 9))))
+    let hosts = ["a1", "b1", "c1"].enumerated()
+    for (index, host) in hosts {
+      let running = InstanceFact(number: index + 1, port: 20_000, running: true)
+      bench.tell(.host(HostFact(host: HostName(host), generation: 50, instances: [running], releases: [Digest("digest-1")])))
+    }
+    try bench.command(.abort)
+    bench.run()
+    #expect(bench.record.rollout == nil && bench.record.instances.isEmpty, "\(bench.record.instances)")
+    #expect(bench.record.gateway(edge)?.revision == bench.record.table.revision)
+    #expect(bench.record.table.revision > Revision(epoch: 2, version: 9))
+  }
+
   @Test func `lost instances that come back make room before anything new comes`() throws {
     var bench = try Bench.released(
       Bench.policy(replicas: 3) { $0.strategy = .rolling(Rolling(maxUnavailable: .count(1), maxSurge: .count(0))) })

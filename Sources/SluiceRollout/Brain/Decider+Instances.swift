@@ -181,7 +181,11 @@ extension Decider {
   /// Rule 3: acknowledged by every gateway, then nothing in flight at any, or the deadline, which counts from the acknowledgement.
   private mutating func drain(_ instance: Instance, revision: Revision, acknowledged: Milliseconds?) {
     let states = requiredGateways.map { record.gateway($0) }
-    guard states.allSatisfy({ state in (state?.revision).map { $0 >= revision } ?? false }) else { return }
+    guard states.allSatisfy({ state in (state?.revision).map { $0 >= revision } ?? false }) else {
+      // A gateway that counts again, or has started anew without it, may have let requests in: the deadline begins with its word.
+      if acknowledged != nil { change(instance.number) { $0.phase = .draining(revision: revision, acknowledged: nil) } }
+      return
+    }
     let since = acknowledged ?? now
     if acknowledged == nil { change(instance.number) { $0.phase = .draining(revision: revision, acknowledged: since) } }
     let inFlight = states.reduce(0) { $0 + ($1?.target(instance.number)?.inFlight ?? 0) }

@@ -26,9 +26,11 @@ extension Decider {
           instance: instance.number, release: instance.release, address: instance.address, port: instance.port, draining: draining))
     }
     let release = record.goal?.release ?? record.stable?.release
-    // The probe of the newest release that is wanted: all targets of a route are asked alike.
-    guard let readiness = release.flatMap({ record.release($0) })?.spec.readiness ?? record.table.content?.readiness else { return }
-    if record.table.content == nil && targets.isEmpty { return }
+    if record.table.content == nil, targets.isEmpty, !isBehindGateways { return }
+    // The probe of the newest release that is wanted: all targets of a route are asked alike. Where none is wanted, what is there only drains.
+    let readiness =
+      release.flatMap { record.release($0) }?.spec.readiness ?? record.table.content?.readiness ?? record.releases.last?.spec.readiness
+      ?? ReadinessCheck(probe: .tcp)
     let content = TableContent(route: route, readiness: readiness, drain: policy.drain, targets: targets, hold: hold)
     if content != record.table.content || isBehindGateways { raise(content) }
     for index in record.instances.indices {
