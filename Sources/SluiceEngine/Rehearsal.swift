@@ -83,7 +83,7 @@ package struct Rehearsal: Sendable {
     while !rested, refusal == nil, steps < 2_000_000, advance() { steps += 1 }
     if let refusal { throw refusal }
     if let rollout = engine.record(service)?.rollout {
-      plan.obstacle = rollout.gate.map { Failure(.host, $0.description, remedy: $0.remedy(service: service)) } ?? rollout.stoppedBy
+      plan.obstacle = rollout.stoppedBy ?? rollout.gate.map { Failure(.host, $0.description, remedy: $0.remedy(service: service)) }
     }
     return plan
   }

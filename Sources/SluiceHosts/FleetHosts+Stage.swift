@@ -22,6 +22,7 @@ extension FleetHosts {
           remedy: "Apply again: it is packed anew."))
     }
     let link = link(host)
+    let run = release.spec.run
     if let failure = try await forwarding(release.spec.readiness, order, on: host) { return .failed(failure) }
     func script(_ source: String) -> HostScript {
       var script = HostScript(source)
@@ -30,6 +31,11 @@ extension FleetHosts {
       script.set("digest", release.digest.rawValue)
       script.set("artifact", artifact.rawValue)
       script.set("size", file.size)
+      script.set("runtime", host.runtime(for: run.runtime).rawValue)
+      script.set("user", run.user ?? "")
+      script.set("limits", run.limits == Limits() ? "" : "1")
+      // What an instance's number or port is part of is looked for when the instance starts.
+      script.set("program", run.command.first.flatMap { $0.contains("${") ? nil : $0 } ?? "")
       return script
     }
     var check = script(StageScripts.check)

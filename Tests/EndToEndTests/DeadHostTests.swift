@@ -18,6 +18,11 @@ extension EndToEnd {
       #expect(untouched.release == 1 && untouched.instances.allSatisfy { $0.release == 1 } && untouched.badReleases.isEmpty, "\(untouched)")
       // What the dead host had is replaced all the same, by the release that stays.
       #expect(untouched.serving == 6, "\(untouched)")
+      // Nobody has to serve less for a host that is dead anyway.
+      let drain = try await site.sluice("drain", "b1", "--yes")
+      #expect(drain.status == 0 || drain.status == 5, "\(drain.all)")
+      let undrain = try await site.sluice("undrain", "b1", "--yes")
+      #expect(undrain.status == 0 || undrain.status == 5, "\(undrain.all)")
 
       var lenient = shop
       lenient.more.append("failureBudget: 1")

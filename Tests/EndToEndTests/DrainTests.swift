@@ -52,6 +52,15 @@ extension EndToEnd {
         #expect(undrain.status == 0, "\(undrain.all)")
         #expect(try await hosts(site).allSatisfy { !$0.drained })
       }
+      // A host that is taken out of the manifests with something on it is refused, and nothing is touched.
+      let lines = site.rig.fleet.split(separator: "\n", omittingEmptySubsequences: false).filter { !$0.contains("name: a2,") }
+      try site.write("manifests/fleet.yaml", lines.joined(separator: "\n"))
+      let refused = try await site.apply()
+      #expect(refused.status == 1 && refused.error.contains("a2 is in no manifest of fleet rig any more"), "\(refused.all)")
+      #expect(refused.error.contains("sluice drain a2"), "\(refused.error)")
+      #expect(try await site.plan().status == 1)
+      #expect(try await site.status().first?.serving == 6)
+
       // A slow request that was in flight at the last drain has been answered by now or is lost.
       try await Task.sleep(for: .seconds(1))
       let summary = try await load.finish()

@@ -143,19 +143,19 @@ extension EndToEnd {
       try site.release("v3")
       try FileManager.default.removeItem(atPath: "\(site.directory)/releases/v3/bin/sluice-sample")
       try site.service("v3", stand.shop)
-      try await stand.refuses(await site.apply(), code: 4, says: ["bin/sluice-sample", "run.command"], bad: [2])
+      try await stand.refuses(await site.apply(), code: 1, says: ["the artifact has no bin/sluice-sample", "run.command"])
 
       // It ends at once: how, and its last words.
       try site.release("v4", fault: "exit=3")
       try site.service("v4", stand.shop)
       try await stand.refuses(
-        await site.apply(), code: 4, says: ["exit status 3", "cannot start: told to end with status 3"], bad: [2, 3])
+        await site.apply(), code: 4, says: ["exit status 3", "cannot start: told to end with status 3"], bad: [3])
 
       try await stand.on("a1", "echo 'AllowTcpForwarding no' >>/etc/ssh/sshd_config && systemctl reload ssh")
       try await stand.on("b1", "echo 'AllowTcpForwarding no' >>/etc/ssh/sshd_config && systemctl reload ssh")
       try site.service("v2", stand.shop)
       try await stand.refuses(
-        await site.apply(), code: 1, says: ["forbids forwarding", "AllowTcpForwarding local", "health.readiness: { exec:"], bad: [2, 3])
+        await site.apply(), code: 1, says: ["forbids forwarding", "AllowTcpForwarding local", "health.readiness: { exec:"], bad: [3])
       for host in stand.hosts {
         try await stand.on(host, "sed -i '/^AllowTcpForwarding/d' /etc/ssh/sshd_config && systemctl reload ssh")
       }

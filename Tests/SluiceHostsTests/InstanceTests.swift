@@ -141,22 +141,37 @@ struct InstanceTests {
     }
   }
 
-  @Test("A command that is not there, is no program or ends at once is told with its output, and leaves nothing")
-  func badCommands() async throws {
+  @Test("A command that is not there or is no program, and a user who is not, are told before anything is started")
+  func unsuitable() async throws {
     try await Bench.run { bench in
-      let cases: [([String], String, String)] = [
-        (["bin/nothing"], "", "does not exist"), (["no-such-program"], "", "does not exist"), (["bin/"], "", "not an executable"),
-        (["bin/serve", "${ADDRESS}", "${PORT}"], "exit", "exit status 3"),
+      guard case .granted = await bench.claim() else { return #expect(Bool(false), "granted") }
+      let cases: [([String], String?, Failure.Kind, String)] = [
+        (["bin/nothing"], nil, .start, "the artifact has no bin/nothing"),
+        (["no-such-program"], nil, .start, "neither the artifact nor PATH has no-such-program"),
+        (["/no/such/program"], nil, .start, "there is no /no/such/program on this host"),
+        (["bin/"], nil, .start, "bin/ is not an executable file"),
+        (["bin/serve"], "no-such-user", .host, "run.user no-such-user does not exist on this host"),
       ]
-      for (index, (command, fault, message)) in cases.enumerated() {
-        let (instance, release) = try await bench.staged(index + 1) {
-          $0.run.command = command; $0.run.env["FAULT"] = fault
+      for (index, (command, user, kind, message)) in cases.enumerated() {
+        let release = try await bench.release(index + 1) {
+          $0.run.command = command; $0.run.user = user
         }
-        let failure = try #require(await bench.perform(.start(instance, release)).failure)
-        #expect(failure.kind == .start)
-        #expect(failure.message.contains(message), "\(failure)")
-        if fault == "exit" { #expect(failure.output.contains("cannot go on")) }
+        // The second time its files may be there already.
+        for _ in 0..<2 {
+          let failure = try #require(await bench.perform(.stage(release)).failure)
+          #expect(failure.kind == kind && failure.message.contains(message), "\(failure)")
+        }
       }
+    }
+  }
+
+  @Test("A command that ends at once is told with its output, and leaves nothing")
+  func endsAtOnce() async throws {
+    try await Bench.run { bench in
+      let (instance, release) = try await bench.staged { $0.run.env["FAULT"] = "exit" }
+      let failure = try #require(await bench.perform(.start(instance, release)).failure)
+      #expect(failure.kind == .start && failure.message.contains("exit status 3"), "\(failure)")
+      #expect(failure.output.contains("cannot go on"))
       #expect(try await bench.facts().instances.isEmpty)
       #expect(try FileManager.default.contentsOfDirectory(atPath: "\(bench.root)/ports").isEmpty)
       #expect(try FileManager.default.contentsOfDirectory(atPath: "\(bench.root)/shop/instances").isEmpty)

@@ -83,6 +83,23 @@ import Testing
     #expect(bench.record.ended?.result == .succeeded)
   }
 
+  @Test func `a wave ends when what it was to take away may stay after all`() throws {
+    var bench = try Bench.released(
+      Bench.policy(replicas: 1) { $0.strategy = .rolling(Rolling(maxUnavailable: .count(0), maxSurge: .count(1))) }, racks: 1)
+    // Its host is drained, and it is sick: it costs nothing, and there is no other place.
+    bench.view.cordons = ["a1"]
+    bench.unhealthy = [1]
+    bench.tell(.gateway(bench.fact(GatewayID(gateway: "edge", host: "g1"))))
+    try bench.command(.settle(cause: "drain", overrideFloor: true))
+    bench.run { $0.record.rollout?.wave?.stage == .recording }
+    bench.record.rollout?.overridesFloor = false
+    bench.view.cordons = []
+    bench.unhealthy = []
+    bench.tell(.gateway(bench.fact(GatewayID(gateway: "edge", host: "g1"))))
+    bench.run()
+    #expect(bench.record.rollout == nil && bench.serving == [1], "\(String(describing: bench.record.rollout))")
+  }
+
   @Test func `a drain's deadline begins anew with the word of a gateway that is included again`() throws {
     var bench = try Bench.released(Bench.policy(), gateways: 2)
     let edge = GatewayID(gateway: "edge", host: "g2")

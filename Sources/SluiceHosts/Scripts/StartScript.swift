@@ -4,52 +4,7 @@
 /// environment, version (of the secrets; empty without any), secrets, known (1: `secrets` holds their values), head, tail (of the unit),
 /// supervise, launch.
 enum StartScript {
-  static let source = InstanceScripts.common + choice + reservation + files + runtimes + main
-
-  private static let choice = #"""
-    choose_runtime() {
-      case $runtime in
-        auto) if uses_systemd; then runtime=systemd; else runtime=process; fi ;;
-        systemd)
-          uses_systemd || fail host "runtime systemd is asked for, and $(if [ -d /run/systemd/system ]; then say "$(id -un) may not make units"; else say "systemd is not PID 1 here"; fi)" \
-            "set ssh.become: sudo where systemd runs, or run.runtime: auto"
-          ;;
-      esac
-      [ "$runtime" = systemd ] || [ -z "$limits" ] || fail host "run.limits needs the systemd runtime, and this host has only the process runtime" \
-        "leave run.limits out for this host's services, or set ssh.become: sudo where systemd runs"
-    }
-    check_user() {
-      me=$(id -un)
-      [ -n "$user" ] && [ "$user" != "$me" ] || return 0
-      id -u "$user" >/dev/null 2>&1 || fail host "run.user $user does not exist on this host" "create it there: useradd --system $user"
-      [ "$(id -u)" = 0 ] || fail host "the service runs as $user, and $me may not become another user" "set ssh.become: sudo, or leave run.user out"
-    }
-    find_program() {
-      path=
-      case $program in
-        /*) path=$program ;;
-        */*) path=$release/files/$program ;;
-        *)
-          if [ -f "$release/files/$program" ]; then
-            path=$release/files/$program
-          else
-            old=$IFS
-            IFS=:
-            for each in $PATH; do
-              if [ -f "$each/$program" ] && [ -x "$each/$program" ]; then
-                path=$each/$program
-                break
-              fi
-            done
-            IFS=$old
-          fi
-          ;;
-      esac
-      [ -n "$path" ] && [ -e "$path" ] || fail start "the command $program does not exist: ${path:-neither the release nor PATH has it}" "look at run.command and at what the artifact holds"
-      [ -f "$path" ] && [ -x "$path" ] || fail start "$path is not an executable file" "make it executable before it is packed"
-    }
-
-    """#
+  static let source = InstanceScripts.common + SuitabilityScript.source + reservation + files + runtimes + main
 
   private static let reservation = #"""
     # Slot and port, under the host-wide lock. A claim whose instance has no directory is a remnant.

@@ -49,7 +49,7 @@ extension Absorber {
       let former = rollout.formerPolicy ?? former
       if rollout.goal == goal, rollout.direction.isForward {
         record.rollout?.formerPolicy = former
-        return try resume()
+        return try rollout.stoppedBy == nil ? resume() : retry()
       }
       try supersede(with: goal, former: former, command)
     } else if goal != reached || !isWhole(goal) {
@@ -264,6 +264,12 @@ extension Absorber {
       throw Refusal("\(id) is no gateway of \(record.service)", remedy: "sluice gateway status lists them")
     }
     changeGateway(id) { $0.excluded = excluded }
+    // Its users count again: what drains has its whole time from here on.
+    for index in record.instances.indices {
+      if !excluded, case .draining(let revision, _) = record.instances[index].phase {
+        record.instances[index].phase = .draining(revision: revision, acknowledged: nil)
+      }
+    }
     note(.warning, excluded ? "gateway-excluded" : "gateway-included", "\(id) \(excluded ? "excluded" : "included") by \(command.by)")
   }
 }

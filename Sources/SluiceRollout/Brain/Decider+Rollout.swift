@@ -38,7 +38,14 @@ extension Decider {
     guard let release = rollout.goal.release.flatMap({ record.release($0) }) else { return enter(.preDeploy) }
     let planner = planner(rollout)
     var hosts: [HostName] = []
-    for wave in planner.projection() {
+    let projection = planner.projection()
+    // What cannot be brought to its end is not begun; where faults have taken something, as much as can be done is.
+    if let failure = projection.blocked, rollout.direction.isForward, !rollout.overridesFloor, rollout.waves == 0,
+      !record.instances.contains(where: { $0.phase == .lost })
+    {
+      return blocked(failure, rollout)
+    }
+    for wave in projection.waves {
       for instance in wave.added where !hosts.contains(instance.host) { hosts.append(instance.host) }
     }
     // Waves under way already have theirs fixed.
@@ -151,8 +158,9 @@ extension Decider {
     }
   }
 
-  /// The floor lets none of the wave's old ones go, all that came serves, and instances that faults have taken could come instead: they come
-  /// first, in a wave of their own. What this one had only reserved is given up.
+  /// The floor lets none of the wave's old ones go, and all that came serves. Either instances that faults have taken could come instead: they
+  /// come first, in a wave of their own. Or nothing need go any more: the host was undrained, the sick one is well. What this wave had only
+  /// reserved is given up.
   private mutating func standsInItsOwnWay(_ wave: Wave) -> Bool {
     guard case .servingFloor? = record.rollout?.gate, let rollout = record.rollout else { return false }
     var model = record
@@ -167,8 +175,10 @@ extension Decider {
     }
     let planner = WavePlanner(
       record: model, view: view, goal: rollout.goal, goesBack: !rollout.direction.isForward, ignoresFloor: rollout.overridesFloor)
-    guard case .wave(let replacements, _) = planner.next(), replacements.contains(where: { $0.new != nil && $0.order == .newFirst }) else {
-      return false
+    switch planner.next() {
+    case .settled: break
+    case .wave(let replacements, _) where replacements.contains { $0.new != nil && $0.order == .newFirst }: break
+    case .wave, .waits, .blocked: return false
     }
     record.instances = model.instances
     return true

@@ -67,7 +67,10 @@ package struct WavePlanner {
   }
 
   /// All waves from here on if every action works: what `plan` shows, and the hosts that staging needs.
-  package func projection(limit: Int = 10_000) -> [(replacements: [Replacement], added: [Instance])] {
+  /// `blocked` says why they would not get to the end.
+  package func projection(
+    limit: Int = 10_000
+  ) -> (waves: [(replacements: [Replacement], added: [Instance])], blocked: Failure?) {
     var waves: [(replacements: [Replacement], added: [Instance])] = []
     var model = record
     for index in model.instances.indices where model.instances[index].condemned == nil && model.instances[index].takesPlace {
@@ -77,7 +80,9 @@ package struct WavePlanner {
     model.instances.removeAll { $0.condemned != nil || $0.phase == .retired }
     while waves.count < limit {
       let planner = WavePlanner(record: model, view: view, goal: goal, goesBack: conforms.goesBack, ignoresFloor: ignoresFloor)
-      guard case .wave(let replacements, let added) = planner.next() else { break }
+      let step = planner.next()
+      if case .blocked(let failure) = step { return (waves, failure) }
+      guard case .wave(let replacements, let added) = step else { break }
       waves.append((replacements, added))
       let gone = Set(replacements.compactMap(\.old))
       model.instances.removeAll { gone.contains($0.number) }
@@ -88,7 +93,7 @@ package struct WavePlanner {
         model.nextInstance = max(model.nextInstance, instance.number + 1)
       }
     }
-    return waves
+    return (waves, nil)
   }
 
   /// Whether users lose nothing when it goes. One that a silent gateway may have in service is not among these.

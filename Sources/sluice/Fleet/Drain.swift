@@ -133,7 +133,10 @@ private struct Cordoning {
     let engine = Engine(fleet: workspace.fleet, gateways: workspace.gateways, records: standing, cordons: cordons)
     var rehearsal = Rehearsal(engine: engine, service: record.service)
     let plan = try rehearsal.run(command)
-    guard let obstacle = plan.obstacle else { return rehearsal.records }
+    // A dead host's instances stay lost until it is seen again: what can be moved has been moved, and the floor is kept.
+    let after = rehearsal.records.first { $0.service == record.service }
+    let stays = after?.instances.contains { cordons.contains($0.host) && $0.phase != .lost } ?? false
+    guard let obstacle = plan.obstacle, stays || after?.rollout != nil else { return rehearsal.records }
     throw Refusal(
       "draining \(place) would break \(record.service): \(obstacle.message)",
       remedy: "\(obstacle.remedy.isEmpty ? "add slots or hosts" : obstacle.remedy); or say --override-floor, which is recorded")

@@ -57,6 +57,7 @@ struct Planner {
 
   func plan(_ manifest: ServiceManifest, force: Bool, dropsScale: Bool = false) async throws -> Rehearsal.Plan {
     let stored = try workspace.reader()?.load(workspace.fleet.name) ?? StoredFleet()
+    if let refusal = FleetCheck.refusal(workspace, stored.records) { throw refusal }
     let record = stored.records.first { $0.service == manifest.policy.name }
     let built = try await ReleaseBuilder(directory: workspace.directory).build(manifest, record: record)
     var engine = Engine(fleet: workspace.fleet, gateways: workspace.gateways, records: stored.records, cordons: stored.cordons)

@@ -39,8 +39,9 @@ final class FleetSession: Sendable {
       console.complain(error.message, remedy: error.remedy)
       throw ExitStatus.failed
     }
-    session.connect()
     do {
+      try session.takeDefinitions()
+      session.connect()
       try await body(session)
     } catch {
       await session.close()
@@ -73,7 +74,6 @@ final class FleetSession: Sendable {
     lock = try MachineLock.acquire(directory: workspace.directory.path, fleet: workspace.fleet.name, holder: holder)
     let store = try SQLiteStore(directory: workspace.directory.path, fleet: workspace.fleet.name)
     self.store = store
-    if workspace.hasManifests { try store.saveDefinitions(fleet: workspace.fleet, gateways: workspace.gateways) }
     // SSH handshakes take milliseconds of a loop: two loops of their own are enough for hundreds of hosts.
     let group = MultiThreadedEventLoopGroup(numberOfThreads: 2)
     self.group = group
@@ -91,6 +91,13 @@ final class FleetSession: Sendable {
     gateways = GatewayAccess.driver(workspace: workspace, hosts: hosts)
   }
 
+  /// What the manifests say of the fleet is what the state knows from now on.
+  private func takeDefinitions() throws {
+    guard workspace.hasManifests else { return }
+    if let refusal = FleetCheck.refusal(workspace, try store.load(workspace.fleet.name).records) { throw refusal }
+    try store.saveDefinitions(fleet: workspace.fleet, gateways: workspace.gateways)
+  }
+
   /// Begins to connect to every host that will be asked, while this machine packs files and reads secrets. Whoever needs a connection waits for
   /// it, and is told what is wrong with it.
   private func connect() {
@@ -104,7 +111,7 @@ final class FleetSession: Sendable {
   private func close() async {
     await gateways.close()
     await hosts.close()
-    try? await group.shutdownGracefully()
+    // The event loops end with the process: something may still be connecting to a host that does not answer.
   }
 
   func record(_ service: ServiceName) throws -> ServiceRecord? {

@@ -24,6 +24,13 @@ struct ReleaseBuilder {
     var policy = manifest.policy
     policy.secrets = manifest.secretSources.mapValues { $0.anchored(at: manifest.baseDirectory) }
     policy.hooks = policy.hooks.mapValues { Self.anchored($0, at: manifest.baseDirectory) }
+    for (point, path) in policy.hooks.sorted(by: { $0.key.rawValue < $1.key.rawValue })
+    where !FileManager.default.isExecutableFile(atPath: path) {
+      let isThere = FileManager.default.fileExists(atPath: path)
+      throw LocalError(
+        "the hook \(point.rawValue) is \(path), which \(isThere ? "is not executable" : "does not exist")",
+        remedy: isThere ? "chmod +x \(path)" : "Put the path in hooks right, or take it out")
+    }
     let secrets = try await Secrets(directory: directory).version(of: policy, record: record)
     return Built(policy: policy, spec: spec, digest: try ReleaseDigest.of(spec), secrets: secrets)
   }
