@@ -11,7 +11,7 @@ extension Simulation {
     let bounds = Bounds(strategy: scenario.policy.strategy, replicas: replicas)
     let taken = after.instances.filter { instance in
       // What a gateway has just called unhealthy was taken by a fault; what is found gone was taken before.
-      if instance.phase == .retired { return false }
+      if instance.phase == .retired || hosts[instance.host]?.instances[instance.number] == nil { return false }
       if after.gateways.contains(where: { $0.target(instance.number)?.healthy == false }) { return false }
       return instance.condemned != nil && before.instance(instance.number).map { $0.condemned == nil && $0.isServing } ?? false
     }

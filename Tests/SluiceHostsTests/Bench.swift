@@ -160,7 +160,7 @@ struct Bench {
     import http.server, os, signal, sys, time
     fault = os.environ.get("FAULT", "")
     if fault == "exit": print("cannot go on", flush=True); sys.exit(3)
-    if fault == "late-exit": time.sleep(5); print("no database", flush=True); sys.exit(4)
+    if fault == "late-exit": time.sleep(2); print("no database", flush=True); sys.exit(4)
     if fault == "ignore-term": signal.signal(signal.SIGTERM, signal.SIG_IGN)
     if fault == "slow": time.sleep(1)
     if fault == "fork" and os.fork() == 0:

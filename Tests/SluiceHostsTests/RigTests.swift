@@ -38,7 +38,7 @@ struct Rig {
       let host = try #require(parse(manifest, user: user))
       var bench = Bench(host, directory: directory)
       bench.policy.ports = PortRange(from: 20_000, to: 30_000)
-      bench.policy.startTimeout = .seconds(15)
+      bench.policy.startTimeout = .seconds(40)
       try await body(bench)
       await bench.hands.close()
     } catch {

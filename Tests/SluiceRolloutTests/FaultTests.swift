@@ -100,6 +100,20 @@ import Testing
     #expect(bench.record.rollout == nil && bench.serving == [1], "\(String(describing: bench.record.rollout))")
   }
 
+  @Test func `aborted while the old one drains from the only port, it goes back in and nothing waits for the place`() throws {
+    var bench = try Bench.released(
+      Bench.policy {
+        $0.ports = PortRange(from: 8080, to: 8080)
+        $0.strategy = .rolling(Rolling(maxUnavailable: .count(1), maxSurge: .count(0)))
+      })
+    try bench.apply(2)
+    bench.inFlight = [1: 1]
+    bench.run { if case .draining(_, acknowledged: .some)? = $0.phase(1) { true } else { false } }
+    try bench.command(.abort)
+    bench.run()
+    #expect(bench.record.rollout == nil && bench.serving == [1, 2, 3], "\(bench.record.instances)")
+  }
+
   @Test func `a drain's deadline begins anew with the word of a gateway that is included again`() throws {
     var bench = try Bench.released(Bench.policy(), gateways: 2)
     let edge = GatewayID(gateway: "edge", host: "g2")

@@ -85,10 +85,10 @@ extension Decider {
     }
     // What is on its way out is gone, its address too, before the next wave counts slots and ports.
     if record.instances.contains(where: { ($0.condemned != nil && $0.isExisting) || $0.phase == .retired }) { return }
-    // What no wave looks after any more (it was cut short) is brought to its end first: it serves, or fails.
-    let coming = record.instances.filter { $0.condemned == nil && $0.takesPlace && !$0.isSettled }
-    for instance in coming { start(instance) }
-    if !coming.isEmpty { return }
+    // What no wave looks after any more (it was cut short): what was only reserved is given up, the rest is brought to its end first: it
+    // serves, or fails.
+    record.instances.removeAll { $0.condemned == nil && $0.phase == .reserved }
+    if record.instances.contains(where: { $0.condemned == nil && $0.isExisting && !$0.isSettled }) { return }
     // Every gateway has the last table, and its word on health, before anything more is taken out. One that is silent is a gate (`noteGate`).
     if record.table.content != nil, !everyGatewayHasTheTable || requiredGateways.contains(where: isSilent) { return }
     switch planner(rollout).next() {
@@ -208,7 +208,7 @@ extension Decider {
   private func isSilent(_ id: GatewayID) -> Bool { !(record.gateway(id)?.reach.isReachable ?? false) }
 
   /// Starts what is reserved once its files, a slot and its port are there: it may be given the place of one that another replacement takes away.
-  mutating func start(_ instance: Instance) {
+  private mutating func start(_ instance: Instance) {
     guard instance.phase == .reserved, instance.condemned == nil, isStaged(instance) else { return }
     let others = record.instances.filter { $0.host == instance.host && $0.number != instance.number }
     if others.contains(where: { $0.port == instance.port }) { return }
