@@ -1,6 +1,7 @@
 internal import CLibSSH2
 internal import NIOCore
 internal import NIOPosix
+internal import Synchronization
 
 /// The way from an endpoint to an authenticated connection: look-up, TCP (or a jump), key exchange, host key, authentication, with retries of what may pass.
 struct SSHConnector {
@@ -97,19 +98,26 @@ struct SSHConnector {
   private func tcp(to endpoint: SSHEndpoint, hostKeyTypes: [String], only: Bool) async throws -> SSHSession {
     let eventLoop = group.next()
     let session = try makeSession(endpoint, on: eventLoop, hostKeyTypes: hostKeyTypes, only: only)
+    let pending = PendingConnect()
     let bootstrap = ClientBootstrap(group: eventLoop)
       .connectTimeout(TimeAmount(options.connectTimeout))
       .channelOption(.socketOption(.so_keepalive), value: 1)
       .channelInitializer { channel in
-        channel.eventLoop.makeCompletedFuture { try channel.pipeline.syncOperations.addHandler(TCPTransport(session: session)) }
+        pending.began(channel)
+        return channel.eventLoop.makeCompletedFuture { try channel.pipeline.syncOperations.addHandler(TCPTransport(session: session)) }
       }
     do {
-      if let address = try? SocketAddress(ipAddress: endpoint.address, port: endpoint.port) {
-        _ = try await bootstrap.connect(to: address).get()
-      } else {
-        _ = try await bootstrap.connect(host: endpoint.address, port: endpoint.port).get()
+      try await withTaskCancellationHandler {
+        if let address = try? SocketAddress(ipAddress: endpoint.address, port: endpoint.port) {
+          _ = try await bootstrap.connect(to: address).get()
+        } else {
+          _ = try await bootstrap.connect(host: endpoint.address, port: endpoint.port).get()
+        }
+      } onCancel: {
+        pending.cancel()
       }
     } catch {
+      try Task.checkCancellation()
       throw SSHConnectFailure.error(error, endpoint: endpoint, timeout: options.connectTimeout)
     }
     return session
@@ -196,6 +204,32 @@ struct SSHConnector {
         delay = delay * 2
       }
     }
+  }
+}
+
+/// A TCP connect under way, which a cancelled task gives up at once instead of waiting for a host that does not answer.
+private final class PendingConnect: Sendable {
+  private struct State {
+    var channel: (any Channel)?
+    var isCancelled = false
+  }
+
+  private let state = Mutex(State())
+
+  func began(_ channel: any Channel) {
+    let isCancelled = state.withLock { state in
+      state.channel = channel
+      return state.isCancelled
+    }
+    if isCancelled { channel.close(promise: nil) }
+  }
+
+  func cancel() {
+    let channel = state.withLock { state in
+      state.isCancelled = true
+      return state.channel
+    }
+    channel?.close(promise: nil)
   }
 }
 

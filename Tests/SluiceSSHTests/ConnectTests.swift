@@ -290,6 +290,28 @@ struct ConnectTests {
     }
   }
 
+  @Test("A connect to a host that does not answer is given up as soon as it is cancelled")
+  func cancelled() async throws {
+    let group = MultiThreadedEventLoopGroup.singleton
+    // A listener that accepts nothing and whose queue is full: the kernel lets further callers wait (listen(2)).
+    let full = try await ServerBootstrap(group: group).serverChannelOption(.backlog, value: 0).serverChannelOption(.autoRead, value: false)
+      .bind(host: "127.0.0.1", port: 0).get()
+    let port = try #require(full.localAddress?.port)
+    let fillers = (0..<4).map { _ in ClientBootstrap(group: group).connect(host: "127.0.0.1", port: port) }
+    _ = try await fillers[0].get()
+    let endpoint = SSHEndpoint(address: "127.0.0.1", port: port, user: "x", agentSocket: nil, knownHostsFiles: [])
+    let connecting = Task {
+      try await SSHConnection.connect(to: endpoint, options: SSHOptions(connectTimeout: .seconds(60)), group: group)
+    }
+    try await Task.sleep(for: .milliseconds(300))
+    let began = ContinuousClock.now
+    connecting.cancel()
+    await #expect(throws: CancellationError.self) { try await connecting.value }
+    #expect(ContinuousClock.now - began < .seconds(20))
+    try await full.close()
+    for filler in fillers { try? await filler.get().close() }
+  }
+
   private static func greeter(_ text: String, closes: Bool) async throws -> any Channel {
     try await ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
       .childChannelInitializer { channel in

@@ -9,6 +9,7 @@ import SluiceLocal
 import SluiceModel
 import SluiceRollout
 import SluiceStore
+import Synchronization
 
 /// A changing command's hold on the fleet: this machine's lock, the store, the connections.
 final class FleetSession: Sendable {
@@ -22,6 +23,7 @@ final class FleetSession: Sendable {
   private let lock: MachineLock
   private let group: MultiThreadedEventLoopGroup
   private let interruptions = Interruptions()
+  private let connecting = Mutex<[Task<Void, Never>]>([])
 
   /// Opens a session, gives it to `body`, and closes it whatever happens. Another process of this machine that holds the fleet: the `held` code.
   static func with(
@@ -104,14 +106,17 @@ final class FleetSession: Sendable {
     let gatewayHosts = workspace.gateways.flatMap(\.hosts)
     for host in workspace.fleet.hosts where host.slots > 0 || gatewayHosts.contains(host.name) {
       let hosts = hosts
-      Task { _ = try? await hosts.connection(to: host) }
+      let task = Task { _ = try? await hosts.connection(to: host) }
+      connecting.withLock { $0.append(task) }
     }
   }
 
   private func close() async {
     await gateways.close()
     await hosts.close()
-    // The event loops end with the process: something may still be connecting to a host that does not answer.
+    // Nothing may use an event loop any more, nor OpenSSL while the process exits.
+    for task in connecting.withLock({ $0 }) { await task.value }
+    try? await group.shutdownGracefully()
   }
 
   func record(_ service: ServiceName) throws -> ServiceRecord? {
