@@ -298,7 +298,7 @@ struct ConnectTests {
       .bind(host: "127.0.0.1", port: 0).get()
     let port = try #require(full.localAddress?.port)
     let fillers = (0..<4).map { _ in ClientBootstrap(group: group).connect(host: "127.0.0.1", port: port) }
-    _ = try await fillers[0].get()
+    try await Task.sleep(for: .milliseconds(200))
     let endpoint = SSHEndpoint(address: "127.0.0.1", port: port, user: "x", agentSocket: nil, knownHostsFiles: [])
     let connecting = Task {
       try await SSHConnection.connect(to: endpoint, options: SSHOptions(connectTimeout: .seconds(60)), group: group)
