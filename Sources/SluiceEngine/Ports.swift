@@ -22,7 +22,8 @@ package protocol GatewayPort: Sendable {
   func setTable(_ content: TableContent, revision: Revision, service: ServiceName, fence: Fence, gateway: GatewayID) async -> AttemptResult
   func removeTable(service: ServiceName, fence: Fence, gateway: GatewayID) async -> AttemptResult
   func replicate(_ copy: RecordCopy, service: ServiceName, fence: Fence, to gateway: GatewayID) async -> Bool
-  /// Facts as they change, until the task is cancelled; it reconnects by itself.
+  /// Facts as they change, until the task is cancelled; it reconnects by itself. Soon after an order was answered the facts come once more:
+  /// the answer and the stream may overtake each other.
   func watch(_ service: ServiceName, gateway: GatewayID) -> AsyncStream<GatewayNews>
 }
 

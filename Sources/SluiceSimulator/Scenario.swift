@@ -11,6 +11,8 @@ package struct Scenario: Sendable {
   package var badReleases: [Int: Int]
   /// What is applied, one after another, each once the last has come to rest.
   package var releases: [Int]
+  /// How many of 10 000 orders are long on their way.
+  package var delays = 0
   /// The controller dies when this many effects have been dispatched; then it starts again.
   package var crashes: [Int]
   /// Operator commands at moments of the run, in milliseconds.
@@ -137,6 +139,7 @@ package struct Scenario: Sendable {
   static let verbs = ["abort", "pause", "scale", "interrupt", "restart", "supersede", "drain", "exclude", "rollback", "retry"]
 
   private mutating func worsen(_ random: inout Randomness) {
+    delays = 200
     if random.happens(3_000), let bad = releases.dropFirst().randomElement(&random) { badReleases[bad] = random.integer(in: 1...3) }
     let names = fleet.hosts.filter { $0.slots > 0 }.map(\.name)
     for _ in 0..<random.integer(in: 0...2) {

@@ -133,6 +133,7 @@ extension Simulation {
     checkFloor(before: before)
     note("\(id) has table \(revision?.description ?? "none")")
     after(200...1_500, .gatewayLooks(id))
+    after(100...1_100, .gatewayRepeats(id))
     if let facts = gateways[id]?.facts(id) { after(1...30, .answers(of, service, attempt, .succeeded(.gateway(facts)), nil)) }
   }
 
@@ -160,10 +161,12 @@ extension Simulation {
     for id in scenario.gateway.processes { after(100...1_500, .gatewayLooks(id)) }
   }
 
-  /// News of a gateway reach the controller, if there is one and a way to it.
+  /// News of a gateway reach the controller, if there is one and a way to it: in the order in which they were told, for they are one stream.
   mutating func tell(_ id: GatewayID) {
     guard let state = gateways[id], state.answers, engine != nil else { return }
-    after(1...40, .engine(incarnation, [.input(service, .gateway(state.facts(id)))]))
+    let at = max(time + Int64(random.integer(in: 1...40)), newsAt[id] ?? 0)
+    newsAt[id] = at
+    queue.push(at, .engine(incarnation, [.input(service, .gateway(state.facts(id)))]))
   }
 
   mutating func begin(_ fault: Scenario.Fault) {

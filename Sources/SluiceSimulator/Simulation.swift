@@ -51,6 +51,8 @@ package struct Simulation {
     case fault(Scenario.Fault)
     case faultEnds(Scenario.Fault)
     case gatewayLooks(GatewayID)
+    /// After an order was answered its stream tells once more how things stand: the answer may have been older than what came before it.
+    case gatewayRepeats(GatewayID)
     case gatewaySilent(Int, GatewayID)
     case drained(GatewayID, Int)
     case command(String)
@@ -69,6 +71,8 @@ package struct Simulation {
   var fence: Fence?
   /// Rises with every start of a controller: what an earlier one waits for reaches nobody.
   var incarnation = 0
+  /// When the newest news of each gateway arrives.
+  var newsAt: [GatewayID: Int64] = [:]
   var dispatched = 0
   var startsOf: [Int: Int] = [:]
   var step = 0
@@ -161,6 +165,7 @@ package struct Simulation {
     case .fault(let fault): begin(fault)
     case .faultEnds(let fault): end(fault)
     case .gatewayLooks(let id): look(id)
+    case .gatewayRepeats(let id): tell(id)
     case .gatewaySilent(let of, let id):
       if of == incarnation, gateways[id]?.answers == false { feed([.input(service, .gatewayUnreachable(id, "no heartbeat"))]) }
     case .drained(let id, let number):
@@ -357,7 +362,7 @@ package struct Simulation {
       }
       note("send \(attempt.action.description(service: service))")
       // Now and then something is long on its way: its controller may have been replaced meanwhile.
-      after(random.happens(200) ? 150...8_000 : 1...150, .arrives(of, service, attempt, fence, record))
+      after(random.happens(scenario.delays) ? 150...8_000 : 1...150, .arrives(of, service, attempt, fence, record))
       if let crash = pendingCrashes.first, dispatched >= crash {
         pendingCrashes.removeFirst()
         note("CRASH of the controller")
