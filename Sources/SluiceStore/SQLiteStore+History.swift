@@ -41,6 +41,19 @@ extension SQLiteStore {
     }
   }
 
+  /// The newest events of a service whose kind begins so, oldest first.
+  package func lastEvents(service: ServiceName, kindPrefix: String, limit: Int) throws -> [NumberedEvent] {
+    try read { database in
+      try Row.fetchAll(
+        database,
+        sql: """
+          SELECT id, service, at, rollout, content FROM event
+          WHERE service = :service AND substr(kind, 1, length(:prefix)) = :prefix ORDER BY id DESC LIMIT :limit
+          """, arguments: ["service": service.rawValue, "prefix": kindPrefix, "limit": limit]
+      ).map(Self.event).reversed()
+    }
+  }
+
   /// Rollouts that have ended, the newest first. Of one service, or of all.
   package func history(service: ServiceName? = nil, limit: Int = 1_000) throws -> [HistoryEntry] {
     try read { database in

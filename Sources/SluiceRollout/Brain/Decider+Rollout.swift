@@ -115,17 +115,19 @@ extension Decider {
 
   private func describe(_ replacements: [Replacement], _ added: [Instance]) -> String {
     replacements.map { replacement in
-      let old = replacement.old.flatMap { record.instance($0) }
-      let new = added.first { $0.number == replacement.new }
+      let old = replacement.old.flatMap { record.instance($0) }.map(place)
+      let new = added.first { $0.number == replacement.new }.map(place)
       switch (old, new) {
-      case (let old?, let new?):
-        return "\(old.number) (\(old.host)) → \(new.number) (\(new.host))\(replacement.order == .oldFirst ? ", old first" : "")"
-      case (nil, let new?): return "+\(new.number) (\(new.host))"
-      case (let old?, nil): return "−\(old.number) (\(old.host))"
+      case (let old?, let new?): return "\(old) → \(new)\(replacement.order == .oldFirst ? ", old first" : "")"
+      case (nil, let new?): return "+ \(new)"
+      case (let old?, nil): return "− \(old)"
       case (nil, nil): return "nothing"
       }
     }.joined(separator: ", ")
   }
+
+  /// `shop/3 (a1)`: a bare number would read as a count.
+  private func place(_ instance: Instance) -> String { "\(InstanceID(service: record.service, number: instance.number)) (\(instance.host))" }
 
   private mutating func runWave() {
     guard let wave = record.rollout?.wave else { return }

@@ -61,12 +61,17 @@ package struct RecordEvent: Hashable, Codable, Sendable {
   package var text: String
   package var instance: Int?
   package var host: HostName?
+  /// When what it tells of is to happen, where that is later.
+  package var due: WallTime?
 
-  package init(_ level: Level, _ kind: String, _ text: String, instance: Int? = nil, host: HostName? = nil) {
+  package init(
+    _ level: Level, _ kind: String, _ text: String, instance: Int? = nil, host: HostName? = nil, due: WallTime? = nil
+  ) {
     self.level = level
     self.kind = kind
     self.text = text
     self.instance = instance
     self.host = host
+    self.due = due
   }
 }

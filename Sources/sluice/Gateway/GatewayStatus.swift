@@ -1,9 +1,11 @@
 import ArgumentParser
+import SluiceEngine
 import SluiceGatewayAPI
 import SluiceGatewayControl
 import SluiceHosts
 import SluiceModel
 import SluiceRollout
+import SluiceStore
 import SluiceTraffic
 
 /// `sluice gateway status [GATEWAY]`
@@ -25,26 +27,24 @@ struct GatewayStatusCommand: AsyncParsableCommand {
     let console = Console()
     let workspace = try Workspace.load(common, console)
     let chosen = try GatewayChooser(workspace: workspace).choose(gateway, console)
-    let rows = try await HostReader.with(workspace) { hosts, _ in
-      let driver = GatewayAccess.driver(workspace: workspace, hosts: hosts)
-      var rows: [Row] = []
-      for id in chosen {
-        do { rows.append(Row(gateway: id.description, status: try await driver.status(id))) } catch {
-          rows.append(Row(gateway: id.description, error: "\(error)"))
-        }
+    // Here somebody wants to know what is wrong with a gateway, so it is given the time that a failure takes to be told.
+    let answers = try await GatewaySurvey.with(workspace) { await $0.ask(chosen, within: .seconds(30)) }
+    let rows = chosen.map { id in
+      switch answers[id] {
+      case .status(let status)?: Row(gateway: id.description, status: status)
+      case .silent(let why)?: Row(gateway: id.description, error: why)
+      case nil: Row(gateway: id.description, error: "it was not asked")
       }
-      await driver.close()
-      return rows
     }
-    if output.output == .json { try output.printJSON(rows) } else { for row in rows { show(row, console) } }
+    if output.output == .json { try output.printJSON(rows) } else { for row in rows { try show(row, workspace, console) } }
     if rows.contains(where: { $0.error != nil }) { throw ExitStatus.failed }
   }
 
-  private func show(_ row: Row, _ console: Console) {
+  private func show(_ row: Row, _ workspace: Workspace, _ console: Console) throws {
     guard let status = row.status else { return console.result("\(row.gateway): does not answer: \(row.error ?? "")") }
     console.result(
       "\(row.gateway): version \(status.version), pid \(status.pid), \(status.connections) connections, \(TimeText.utc(status.clock))"
-        + "\(status.draining ? ", drained for what stands in front" : "")")
+        + "\(status.draining ? ", drained for what stands in front" : "")\(try switches(status, workspace))")
     if let degraded = status.degraded { console.result("  DEGRADED: \(degraded)") }
     for service in status.services {
       console.result(
@@ -56,5 +56,19 @@ struct GatewayStatusCommand: AsyncParsableCommand {
             + "\(StatusText.pad(target.state.rawValue, 9)) \(StatusText.pad(target.health.rawValue, 10)) \(target.inFlight) in flight")
       }
     }
+  }
+
+  /// The switches that are not simply open, for the headline.
+  private func switches(_ status: GatewayStatus, _ workspace: Workspace) throws -> String {
+    try status.services.map { service in
+      if service.switch.state == .open, service.switch.pending == nil { return "" }
+      let known = try workspace.reader()
+      let fence = try known?.load(workspace.fleet.name).records.first { $0.service == service.service }?.fence
+      // Another controller's orders are not among the events here.
+      let orders = try fence == service.fence ? known.map { try ServiceReader.orders(service.service, $0) } : nil
+      let words = SwitchText.words(
+        service.switch.state, since: orders?.since(service.switch.state), pending: service.switch.pending, service: service.service)
+      return words.map { ", \(service.service): \($0)" } ?? ""
+    }.joined()
   }
 }

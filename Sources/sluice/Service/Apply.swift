@@ -49,7 +49,22 @@ struct Apply: AsyncParsableCommand {
       }
       // Not before everything that this machine has to give is known to be there.
       try await session.installGateways()
-      try await session.perform(requests, askedToGoBack: false)
+      do { try await session.perform(requests, askedToGoBack: false) } catch {
+        await warnOfSwitches(requests.map(\.service), session)
+        throw error
+      }
+      await warnOfSwitches(requests.map(\.service), session)
+    }
+  }
+
+  /// A release reopens no switch, so whoever releases is told where users are kept out.
+  private func warnOfSwitches(_ services: [ServiceName], _ session: FleetSession) async {
+    let reader = ServiceReader(workspace: session.workspace, service: nil, files: common.files)
+    guard let records = try? reader.records().filter({ services.contains($0.service) }) else { return }
+    let answers = await GatewaySurvey(driver: session.gateways).ask(ServiceReader.gateways(records))
+    for now in (try? reader.services(answers)) ?? [] where services.contains(now.service) {
+      guard let words = now.switchWords else { continue }
+      session.console.say(session.console.styled("warning: \(now.service): \(words)", .yellow))
     }
   }
 

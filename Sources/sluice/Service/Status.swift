@@ -1,13 +1,15 @@
 import ArgumentParser
 import Glibc
-import SluiceEngine
 import SluiceModel
 import SluiceRollout
 import SluiceStore
+import Synchronization
 
-/// `sluice status [SERVICE] [--watch]`
+/// `sluice status [SERVICE] [--watch] [--recorded]`
 struct Status: AsyncParsableCommand {
-  static let configuration = CommandConfiguration(abstract: "What stands, what runs, what it waits for and what to type.")
+  static let configuration = CommandConfiguration(
+    abstract: "What stands, what runs, what it waits for and what to type.",
+    discussion: "The services' gateways are asked how they stand now, for 2 seconds at most; --recorded asks nobody.")
 
   @Argument(help: "One service; without it, all.")
   var service: String?
@@ -18,93 +20,76 @@ struct Status: AsyncParsableCommand {
   @Flag(help: "Show it again whenever it changes, until interrupted.")
   var watch = false
 
+  @Flag(help: "Show what the state of this machine says, and ask nobody.")
+  var recorded = false
+
   func run() async throws {
     let console = Console()
     let workspace = try Workspace.load(common, console)
-    var last: [ServiceRecord]?
+    let reader = ServiceReader(workspace: workspace, service: service.map { ServiceName($0) }, files: common.files)
+    let records = try reader.records()
+    if let service, records.isEmpty {
+      console.complain("\(service) has never been released in fleet \(workspace.fleet.name)", remedy: "sluice apply -f PATH")
+      throw ExitStatus.failed
+    }
+    if recorded || (!watch && ServiceReader.gateways(records).isEmpty) {
+      return try await show(reader, console) { recorded ? nil : [:] }
+    }
+    try await GatewaySurvey.with(workspace) { survey in
+      if !watch {
+        let answers = await survey.ask(ServiceReader.gateways(records))
+        return try await show(reader, console) { answers }
+      }
+      let latest = LatestAnswers(await survey.ask(ServiceReader.gateways(records)))
+      let asking = Task { await latest.keep(reader, survey) }
+      defer { asking.cancel() }
+      try await show(reader, console) { latest.answers }
+    }
+  }
+
+  /// Once, or with `--watch` whenever something has changed.
+  private func show(_ reader: ServiceReader, _ console: Console, _ answers: () -> [GatewayID: GatewayAnswer]?) async throws {
+    var last: [String]?
     var area = LiveArea()
     let redraws = watch && output.output == .text && console.drawsResults
     repeat {
-      let all = try workspace.reader()?.load(workspace.fleet.name).records ?? []
-      let records = all.filter { service == nil || $0.service.rawValue == service }
-      if let service, records.isEmpty {
-        console.complain("\(service) has never been released in fleet \(workspace.fleet.name)", remedy: "sluice apply -f PATH")
-        throw ExitStatus.failed
-      }
+      let services = try reader.services(answers())
+      let text = try lines(services)
       if redraws {
-        let lines = records.flatMap(StatusText.lines).map { LiveArea.Line($0) }
-        if records != last { console.putResult(area.text(above: [], lines: lines, size: .of(STDOUT_FILENO))) }
-      } else if records != last {
-        try show(records, console)
+        if text != last { console.putResult(area.text(above: [], lines: text.map { LiveArea.Line($0) }, size: .of(STDOUT_FILENO))) }
+      } else if text != last {
+        text.forEach(console.result)
       }
-      last = records
+      last = text
       if watch { try await Task.sleep(for: .milliseconds(500)) }
     } while watch
   }
 
-  private func show(_ records: [ServiceRecord], _ console: Console) throws {
-    if output.output == .json { return try output.printJSON(records.map(StatusReport.init)) }
-    if records.isEmpty { console.result("nothing has been released yet") }
-    for record in records { StatusText.lines(record).forEach(console.result) }
+  private func lines(_ services: [ServiceNow]) throws -> [String] {
+    if output.output == .json { return [try output.json(services.map(StatusReport.init))] }
+    if services.isEmpty { return ["nothing has been released yet"] }
+    guard recorded else { return services.flatMap(StatusText.lines) }
+    if services.count == 1 { return ["\(StatusText.recorded(services[0])), nothing was asked"] + StatusText.lines(services[0]) }
+    return ["as recorded, nothing was asked"] + services.flatMap { ["", "\(StatusText.recorded($0)):"] + StatusText.lines($0) }
   }
 }
 
-/// `sluice status --output json`, one object a service: stable names, documented in the README.
-struct StatusReport: Codable {
-  struct InstanceReport: Codable {
-    var instance: String
-    var release: Int
-    var host: String
-    var address: String
-    var port: Int
-    var phase: String
-    var serving: Bool
-    var inFlight: Int
-  }
+/// What the gateways said last, asked again every 2 seconds beside the showing: a gateway that is away holds nothing up.
+private final class LatestAnswers: Sendable {
+  private let state: Mutex<[GatewayID: GatewayAnswer]>
 
-  struct RolloutReport: Codable {
-    var number: Int
-    var cause: String
-    var by: String
-    var release: Int?
-    var direction: String
-    var stage: String
-    var wave: Int?
-    var waits: String?
-    var next: String?
-  }
+  init(_ answers: [GatewayID: GatewayAnswer]) { state = Mutex(answers) }
 
-  var service: String
-  var release: Int?
-  var replicas: Int
-  var serving: Int
-  var floor: Int
-  var rollout: RolloutReport?
-  var lastResult: String?
-  var lastReason: String?
-  var instances: [InstanceReport]
-  var badReleases: [Int]
+  var answers: [GatewayID: GatewayAnswer] { state.withLock { $0 } }
 
-  init(_ record: ServiceRecord) {
-    service = record.service.rawValue
-    release = record.stable?.release?.number
-    replicas = record.goal.map { $0.release == nil ? 0 : $0.replicas } ?? 0
-    serving = record.instances.count(where: \.isServing)
-    floor = Bounds(strategy: record.policy.strategy, replicas: replicas).floor
-    rollout = record.rollout.map { rollout in
-      RolloutReport(
-        number: rollout.number, cause: rollout.cause, by: rollout.by, release: rollout.goal.release?.number,
-        direction: rollout.direction.isForward ? "forward" : "back", stage: rollout.stage.rawValue, wave: rollout.wave?.number,
-        waits: rollout.gate?.description, next: rollout.gate?.remedy(service: record.service))
+  /// Until the task is cancelled.
+  func keep(_ reader: ServiceReader, _ survey: GatewaySurvey) async {
+    while true {
+      do { try await Task.sleep(for: .seconds(2)) } catch { return }
+      // A state that cannot be read is told by the showing, which reads it too.
+      guard let records = try? reader.records() else { continue }
+      let answers = await survey.ask(ServiceReader.gateways(records))
+      state.withLock { $0 = answers }
     }
-    lastResult = record.ended?.result.rawValue
-    lastReason = record.ended.flatMap { $0.reason.isEmpty ? nil : $0.reason }
-    instances = record.instances.map { instance in
-      InstanceReport(
-        instance: "\(record.service)/\(instance.number)", release: instance.release.number, host: instance.host.rawValue,
-        address: instance.address, port: instance.port, phase: StatusText.word(instance), serving: instance.isServing,
-        inFlight: record.gateways.reduce(0) { $0 + ($1.target(instance.number)?.inFlight ?? 0) })
-    }
-    badReleases = record.releases.compactMap { if case .bad = $0.status { $0.number.number } else { nil } }
   }
 }

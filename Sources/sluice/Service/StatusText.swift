@@ -1,21 +1,43 @@
+import Glibc
+import SluiceGatewayAPI
 import SluiceModel
 import SluiceRollout
 
-/// A record in a few lines, for people.
+/// A service in a few lines, for people.
 enum StatusText {
+  private static let badShown = 3
+
   /// `shop: rolling to @2, wave 3, 5 of 6 serving`
-  static func headline(_ record: ServiceRecord) -> String {
-    let serving = record.instances.count(where: \.isServing)
-    let wanted = record.goal.map { $0.release == nil ? 0 : $0.replicas } ?? 0
-    let counts = "\(serving) of \(wanted) serving"
+  static func headline(_ record: ServiceRecord) -> String { headline(ServiceNow(record: record)) }
+
+  /// The same with what the gateways say now, and with a switch that is not open.
+  static func headline(_ now: ServiceNow) -> String {
+    [standing(now), counts(now), now.switchWords].compactMap { $0 }.joined(separator: ", ")
+  }
+
+  private static func counts(_ now: ServiceNow) -> String {
+    if let acted = now.acted, acted.table { return "THIS RECORD IS OLD: \(acted.by) has changed the table since" }
+    let counts = "\(now.serving) of \(now.wanted) serving"
+    return now.wasAsked && !now.hasVoice ? "\(counts) as recorded, for no gateway answers" : counts
+  }
+
+  private static func standing(_ now: ServiceNow) -> String {
+    let record = now.record
     guard let rollout = record.rollout else {
-      let release = record.stable?.release.map { "\(record.service)\($0)" } ?? "\(record.service): never released"
-      return "\(release), \(counts)"
+      guard let release = record.stable?.release else { return "\(record.service): never released" }
+      return now.isStopped ? "\(record.service)\(release): stopped (sluice start \(record.service))" : "\(record.service)\(release)"
     }
     let target = rollout.goal.release.map { "@\($0.number)" } ?? "none"
     let way = rollout.direction.isForward ? "\(rollout.cause) to \(target)" : "going back to \(target)"
     let wave = rollout.wave.map { ", wave \($0.number)" } ?? ", \(rollout.stage.rawValue)"
-    return "\(record.service): \(way)\(wave), \(counts)"
+    return "\(record.service): \(way)\(halt(rollout).map { ", \($0)" } ?? "")\(wave)"
+  }
+
+  /// Why nothing new is begun, where a person has wanted it so or has to look.
+  private static func halt(_ rollout: Rollout) -> String? {
+    if let by = rollout.pausedBy { return "paused by \(by)" }
+    if rollout.stoppedBy != nil { return "stopped by a failure" }
+    return rollout.interrupted ? "interrupted" : nil
   }
 
   /// `3@2 serving`, or with what a gateway measures: `1@1 draining 4`
@@ -39,37 +61,73 @@ enum StatusText {
   }
 
   /// Everything `sluice status` says of one service.
-  static func lines(_ record: ServiceRecord) -> [String] {
-    var lines = [headline(record)]
+  static func lines(_ now: ServiceNow) -> [String] {
+    let record = now.record
+    var lines = [headline(now)]
+    if let acted = now.acted {
+      lines.append("  another controller has acted since: \(acted.by); gateway \(acted.gateway) has \(acted.what)")
+      lines.append("  next: \(acted.next)")
+    }
     if let rollout = record.rollout {
       if case .back(let why, _) = rollout.direction { lines.append("  going back: \(why)") }
       if let gate = rollout.gate {
         lines.append("  waits: \(gate.description)")
         lines.append("  next: \(gate.remedy(service: record.service))")
       }
+      if let driver = now.driver { lines.append("  \(driver.text)") }
     } else if let end = record.ended {
       lines.append("  last: \(end.cause) by \(end.by) \(end.result.words)\(end.reason.isEmpty ? "" : ": \(end.reason)")")
     }
+    if now.answers != nil, !now.wasAsked { lines.append("  \(recorded(now)): it is behind no gateway that could be asked") }
     for instance in record.instances {
-      let inFlight = record.gateways.reduce(0) { $0 + ($1.target(instance.number)?.inFlight ?? 0) }
+      let inFlight = now.inFlight(instance)
       lines.append(
         "  \(pad("\(record.service)/\(instance.number)", 12)) \(pad("\(instance.release)", 5)) \(pad(instance.host.rawValue, 10)) "
-          + "\(pad("\(instance.address):\(instance.port)", 22)) \(pad(word(instance), 10)) \(inFlight > 0 ? "\(inFlight) in flight" : "")")
+          + "\(pad("\(instance.address):\(instance.port)", 22)) \(pad(now.word(instance), 10)) \(inFlight > 0 ? "\(inFlight) in flight" : "")")
     }
-    for gateway in record.gateways {
+    for gateway in record.gateways { lines.append("  gateway \(gateway.id): \(text(gateway, now))\(gateway.excluded ? ", excluded" : "")") }
+    lines += badReleases(record)
+    return lines.map { String($0.reversed().drop { $0 == " " }.reversed()) }
+  }
+
+  /// `as recorded at 2026-11-21 04:00:00 UTC`
+  static func recorded(_ now: ServiceNow) -> String { "as recorded" + (now.recordedAt.map { " at \(TimeText.utc($0))" } ?? "") }
+
+  private static func text(_ gateway: GatewayState, _ now: ServiceNow) -> String {
+    let recorded = "table \(gateway.revision?.description ?? "none")"
+    switch now.answers?[gateway.id] {
+    case .silent(let why)?: return "does not answer: \(why) (\(recorded) as recorded)"
+    case .status(let status)?:
+      let service = now.status(gateway.id)
+      var words = ["table \(service?.revision?.description ?? "none")", "answers"]
+      if let live = service?.revision, live < now.record.table.revision { words[0] += " (the newest is \(now.record.table.revision))" }
+      if service?.panicking ?? false { words.append("nearly all targets fail, so all are used") }
+      if status.draining { words.append("drained for what stands in front") }
+      if let degraded = status.degraded { words.append("DEGRADED: \(degraded)") }
+      return words.joined(separator: ", ")
+    case nil:
       let reach =
         switch gateway.reach {
-        case .reachable: "reachable"
+        case .reachable: "was reachable"
         case .unknown: "not asked yet"
-        case .unreachable(let why): "unreachable: \(why)"
+        case .unreachable(let why): "was unreachable: \(why)"
         }
-      lines.append(
-        "  gateway \(gateway.id): table \(gateway.revision?.description ?? "none"), \(reach)\(gateway.excluded ? ", excluded" : "")")
+      return "\(recorded), \(reach)"
     }
-    for release in record.releases {
-      if case .bad(let why) = release.status { lines.append("  release \(release.number) is marked bad: \(why)") }
+  }
+
+  /// The newest ones; no reason is longer than a line.
+  private static func badReleases(_ record: ServiceRecord) -> [String] {
+    let bad = record.releases.compactMap { release in if case .bad(let why) = release.status { (release.number, why) } else { nil } }
+    let width = isatty(STDOUT_FILENO) == 1 ? LiveArea.Size.of(STDOUT_FILENO).columns : 160
+    var lines = bad.suffix(badShown).reversed().map { number, why in
+      let line = "  release \(number) is marked bad: \(why.split(separator: "\n", omittingEmptySubsequences: true).joined(separator: " "))"
+      return line.count > width ? String(line.prefix(width - 1)) + "…" : line
     }
-    return lines.map { String($0.reversed().drop { $0 == " " }.reversed()) }
+    if bad.count > badShown {
+      lines.append("  \(bad.count - badShown) older ones are marked bad too: sluice history \(record.service)")
+    }
+    return lines
   }
 
   static func pad(_ text: String, _ width: Int) -> String {

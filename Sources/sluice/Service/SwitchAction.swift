@@ -70,8 +70,9 @@ struct SwitchAction {
     _ driver: SluiceGatewayDriver, _ workspace: Workspace, _ console: Console
   ) async throws {
     if let at { try await checkClocks(at, gateways, driver, console) }
-    var failed = false
+    var refused: [(gateway: GatewayID, why: String)] = []
     var rows: [Row] = []
+    let now = SystemTimekeeper().wall()
     for id in gateways {
       do {
         let status = try await underFence(fence, name, workspace) { fence in
@@ -81,13 +82,26 @@ struct SwitchAction {
         }
         rows.append(Row(gateway: id.description, switch: status.switch))
       } catch {
-        failed = true
+        refused.append((id, "\(error)"))
         console.complain("gateway \(id): \(error)", remedy: "sluice gateway status \(id.host)")
       }
     }
+    let taken = gateways.filter { id in !refused.contains { $0.gateway == id } }
+    let event = SwitchOrders.event(
+      options.cancel ? nil : state, at: at, by: ControllerIdentity.current().who, taken: taken, refused: refused)
+    try record(event, at: now, name, workspace)
+    let failed = !refused.isEmpty
     if options.wait, !failed { rows = try await settled(name, gateways, state, driver) }
     if options.output.output == .json { try options.output.printJSON(rows) } else { rows.forEach { show($0, console) } }
     if failed { throw ExitStatus.failed }
+  }
+
+  /// Who ordered what and when is told by `sluice events`, beside whatever rollout runs.
+  private func record(_ event: RecordEvent, at time: WallTime, _ name: ServiceName, _ workspace: Workspace) throws {
+    let store = try SQLiteStore(directory: workspace.directory.path, fleet: workspace.fleet.name)
+    let rollout = try store.load(workspace.fleet.name).records.first { $0.service == name }?.rollout?.number
+    let stored = StoredEvent(service: name, at: time, rollout: rollout, event: event)
+    try store.commit([], events: [stored], fleet: workspace.fleet.name)
   }
 
   /// A run that begins just now raises the fence at the gateways a moment before the state tells of it: then the new one is used.

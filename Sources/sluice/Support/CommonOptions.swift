@@ -27,10 +27,13 @@ struct OutputOptions: ParsableArguments {
   var output: Format = .text
 
   /// Prints the value as JSON with sorted keys.
-  func printJSON(_ value: some Encodable) throws {
+  func printJSON(_ value: some Encodable) throws { Console().result(try json(value)) }
+
+  /// The value as JSON with sorted keys.
+  func json(_ value: some Encodable) throws -> String {
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.sortedKeys, .prettyPrinted, .withoutEscapingSlashes]
-    Console().result(String(decoding: try encoder.encode(value), as: UTF8.self))
+    return String(decoding: try encoder.encode(value), as: UTF8.self)
   }
 }
 

@@ -141,7 +141,7 @@ final class FleetSession: Sendable {
     let found = try await runner { _ in }.adopt(requests)
     for (service, result) in found.sorted(by: { $0.key < $1.key }) {
       switch result {
-      case .success(let record): StatusText.lines(record).forEach(console.result)
+      case .success(let record): StatusText.lines(ServiceNow(record: record)).forEach(console.result)
       case .failure(let outcome): OutcomeText(console: console).tell(service, outcome.outcome)
       }
     }

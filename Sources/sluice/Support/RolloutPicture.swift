@@ -44,8 +44,8 @@ struct RolloutPicture {
     wave.replacements.map { replacement in
       switch (place(replacement.old, record), place(replacement.new, record)) {
       case (let old?, let new?): "\(old) → \(new)"
-      case (nil, let new?): "+\(new)"
-      case (let old?, nil): "−\(old)"
+      case (nil, let new?): "+ \(new)"
+      case (let old?, nil): "− \(old)"
       case (nil, nil): "nothing"
       }
     }.joined(separator: ", ")
@@ -53,7 +53,7 @@ struct RolloutPicture {
 
   /// An old instance that is gone is still named by its number.
   private func place(_ number: Int?, _ record: ServiceRecord) -> String? {
-    number.map { number in "\(number)" + (record.instance(number).map { " (\($0.host))" } ?? "") }
+    number.map { number in "\(record.service)/\(number)" + (record.instance(number).map { " (\($0.host))" } ?? "") }
   }
 
   /// One rack: its hosts side by side as far as they fit, the rest below.
