@@ -61,6 +61,12 @@ struct ServiceNow {
     return targets.allSatisfy { $0?.state == .serving && $0?.health == .healthy } ? "serving" : "unhealthy"
   }
 
+  /// What the last probe of an instance saw that is not healthy; nil where no gateway says so.
+  func trouble(_ instance: Instance) -> String? {
+    guard word(instance) == "unhealthy" else { return nil }
+    return targets(instance.number, voices).compactMap { $0 }.first { $0.health != .healthy && !$0.lastProbe.isEmpty }?.lastProbe
+  }
+
   func inFlight(_ instance: Instance) -> Int {
     guard wasAsked else { return record.gateways.reduce(0) { $0 + ($1.target(instance.number)?.inFlight ?? 0) } }
     return targets(instance.number, record.gateways.map(\.id)).reduce(0) { $0 + ($1.map { $0.inFlight + $0.longLived } ?? 0) }

@@ -18,7 +18,7 @@ enum StatusText {
   private static func counts(_ now: ServiceNow) -> String {
     if let acted = now.acted, acted.table { return "THIS RECORD IS OLD: \(acted.by) has changed the table since" }
     let counts = "\(now.serving) of \(now.wanted) serving"
-    return now.wasAsked && !now.hasVoice ? "\(counts) as recorded, for no gateway answers" : counts
+    return now.wasAsked && !now.hasVoice ? "\(counts) \(recorded(now)), for no gateway answers" : counts
   }
 
   private static func standing(_ now: ServiceNow) -> String {
@@ -81,9 +81,10 @@ enum StatusText {
     if now.answers != nil, !now.wasAsked { lines.append("  \(recorded(now)): it is behind no gateway that could be asked") }
     for instance in record.instances {
       let inFlight = now.inFlight(instance)
+      let more = [inFlight > 0 ? "\(inFlight) in flight" : nil, now.trouble(instance)].compactMap { $0 }.joined(separator: ", ")
       lines.append(
         "  \(pad("\(record.service)/\(instance.number)", 12)) \(pad("\(instance.release)", 5)) \(pad(instance.host.rawValue, 10)) "
-          + "\(pad("\(instance.address):\(instance.port)", 22)) \(pad(now.word(instance), 10)) \(inFlight > 0 ? "\(inFlight) in flight" : "")")
+          + "\(pad("\(instance.address):\(instance.port)", 22)) \(pad(now.word(instance), 10)) \(more)")
     }
     for gateway in record.gateways { lines.append("  gateway \(gateway.id): \(text(gateway, now))\(gateway.excluded ? ", excluded" : "")") }
     lines += badReleases(record)
