@@ -127,7 +127,9 @@ extension Decider {
   }
 
   /// `shop/3 (a1)`: a bare number would read as a count.
-  private func place(_ instance: Instance) -> String { "\(InstanceID(service: record.service, number: instance.number)) (\(instance.host))" }
+  private func place(_ instance: Instance) -> String {
+    "\(InstanceID(service: record.service, number: instance.number)) (\(instance.host))"
+  }
 
   private mutating func runWave() {
     guard let wave = record.rollout?.wave else { return }

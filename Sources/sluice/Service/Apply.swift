@@ -50,7 +50,8 @@ struct Apply: AsyncParsableCommand {
       // Not before everything that this machine has to give is known to be there.
       try await session.installGateways()
       do { try await session.perform(requests, askedToGoBack: false) } catch {
-        await warnOfSwitches(requests.map(\.service), session)
+        // Whoever interrupts does not want to wait for anything more.
+        if (error as? ExitCode) != ExitStatus.interrupted { await warnOfSwitches(requests.map(\.service), session) }
         throw error
       }
       await warnOfSwitches(requests.map(\.service), session)

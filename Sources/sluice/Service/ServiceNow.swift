@@ -130,21 +130,20 @@ struct ActedSince: Codable {
     let record = now.record
     for gateway in record.gateways {
       guard let status = now.status(gateway.id) else { continue }
+      let own = record.fence ?? Fence(owner: "", epoch: 0)
+      // Under this record's own fence, what is newer is from before it was adopted: the next run gives the gateway a table of its own.
+      if status.fence == own || status.fence.epoch < own.epoch { continue }
       let parts = status.fence.owner.split(separator: ":")
       if let holder, parts.count == 4, parts[0].hasSuffix("@\(machine)"), parts[2] == String(holder.pid) { continue }
-      var what: [String] = []
       let live = status.revision ?? Revision(epoch: 0, version: 0)
       let newerTable = live > record.table.revision
-      if newerTable { what.append("table \(live), and this record knows \(record.table.revision)") }
-      if let copy = status.record, copy > record.revision { what.append("a record of age \(copy), and this one is \(record.revision)") }
-      let own = record.fence ?? Fence(owner: "", epoch: 0)
-      if status.fence.epoch > own.epoch || (status.fence.epoch == own.epoch && status.fence.owner != own.owner) {
-        what.append("fence \(status.fence.epoch), and this record knows \(own.epoch)")
-      }
-      if what.isEmpty { continue }
+      var what = "fence \(status.fence.epoch), and this record knows \(own.epoch)"
+      if let copy = status.record, copy > record.revision { what = "a record of age \(copy), and this one is \(record.revision)" }
+      if newerTable { what = "table \(live), and this record knows \(record.table.revision)" }
       return ActedSince(
-        gateway: gateway.id.description, by: parts.first.map(String.init) ?? status.fence.owner, what: what.joined(separator: "; "),
-        next: "sluice adopt -f \(files.isEmpty ? "PATH" : files.joined(separator: " ")) reads the newest record; it changes nothing that runs",
+        gateway: gateway.id.description, by: parts.first.map(String.init) ?? status.fence.owner, what: what,
+        next: "sluice adopt -f \(files.isEmpty ? "PATH" : files.joined(separator: " "))"
+          + " reads the newest record; it changes nothing that runs",
         table: newerTable)
     }
     return nil

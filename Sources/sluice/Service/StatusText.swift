@@ -27,10 +27,15 @@ enum StatusText {
       guard let release = record.stable?.release else { return "\(record.service): never released" }
       return now.isStopped ? "\(record.service)\(release): stopped (sluice start \(record.service))" : "\(record.service)\(release)"
     }
-    let target = rollout.goal.release.map { "@\($0.number)" } ?? "none"
-    let way = rollout.direction.isForward ? "\(rollout.cause) to \(target)" : "going back to \(target)"
-    let wave = rollout.wave.map { ", wave \($0.number)" } ?? ", \(rollout.stage.rawValue)"
-    return "\(record.service): \(way)\(halt(rollout).map { ", \($0)" } ?? "")\(wave)"
+    let target = rollout.goal.release.map { " to @\($0.number)" } ?? ""
+    let way = rollout.direction.isForward ? "\(rollout.cause)\(target)" : "going back\(target)"
+    return "\(record.service): \(way)\(halt(rollout).map { ", \($0)" } ?? ""), \(stage(rollout))"
+  }
+
+  private static func stage(_ rollout: Rollout) -> String {
+    if let wave = rollout.wave { return "wave \(wave.number)" }
+    guard rollout.stage == .waves else { return rollout.stage.rawValue }
+    return rollout.waves == 0 ? "before wave 1" : "after wave \(rollout.waves)"
   }
 
   /// Why nothing new is begun, where a person has wanted it so or has to look.
@@ -101,7 +106,8 @@ enum StatusText {
     case .status(let status)?:
       let service = now.status(gateway.id)
       var words = ["table \(service?.revision?.description ?? "none")", "answers"]
-      if let live = service?.revision, live < now.record.table.revision { words[0] += " (the newest is \(now.record.table.revision))" }
+      let own = now.record.table.revision
+      if let live = service?.revision, live != own { words[0] += live < own ? " (the newest is \(own))" : " (this record's is \(own))" }
       if service?.panicking ?? false { words.append("nearly all targets fail, so all are used") }
       if status.draining { words.append("drained for what stands in front") }
       if let degraded = status.degraded { words.append("DEGRADED: \(degraded)") }
@@ -126,7 +132,7 @@ enum StatusText {
       return line.count > width ? String(line.prefix(width - 1)) + "…" : line
     }
     if bad.count > badShown {
-      lines.append("  \(bad.count - badShown) older ones are marked bad too: sluice history \(record.service)")
+      lines.append("  and \(bad.count - badShown) older, marked bad too: sluice history \(record.service)")
     }
     return lines
   }

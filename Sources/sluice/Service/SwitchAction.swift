@@ -89,7 +89,9 @@ struct SwitchAction {
     let taken = gateways.filter { id in !refused.contains { $0.gateway == id } }
     let event = SwitchOrders.event(
       options.cancel ? nil : state, at: at, by: ControllerIdentity.current().who, taken: taken, refused: refused)
-    try record(event, at: now, name, workspace)
+    do { try record(event, at: now, name, workspace) } catch {
+      console.complain("\(event.text); that could not be recorded: \(error)", remedy: "sluice gateway status shows how the switch stands")
+    }
     let failed = !refused.isEmpty
     if options.wait, !failed { rows = try await settled(name, gateways, state, driver) }
     if options.output.output == .json { try options.output.printJSON(rows) } else { rows.forEach { show($0, console) } }
