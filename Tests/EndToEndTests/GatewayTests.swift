@@ -95,6 +95,9 @@ extension EndToEnd {
       }
       let rollout = try #require(try await site.status().first?.rollout)
       #expect(rollout.next?.contains("sluice gateway exclude g2") ?? false)
+      let told = try await site.sluice("status", "shop")
+      #expect(told.status == 0 && told.out.contains("gateway edge/g2: does not answer: "), "\(told.all)")
+      #expect(told.out.contains("gateway edge/g1: table "), "\(told.all)")
       try await Program.until("it is said by the apply") { apply.error.contains("sluice gateway exclude g2") }
       let excluded = try await site.sluice("gateway", "exclude", "g2", "--yes")
       #expect(excluded.status == 0, "\(excluded.all)")

@@ -16,6 +16,8 @@ extension EndToEnd {
       #expect(second.status == 75, "\(second.all)")
       #expect(second.error.contains("sluice apply, pid \(apply.pid)"), "\(second.error)")
       #expect(second.error.contains(", since 2"), "\(second.error)")
+      let driven = try await site.sluice("status", "shop")
+      #expect(driven.out.contains("driven by: ") && driven.out.contains("sluice apply, pid \(apply.pid), since 2"), "\(driven.all)")
 
       // A pause holds after the wave: the apply ends there and says so; a resume from anywhere goes on.
       let pause = try await site.sluice("rollout", "pause", "shop")
@@ -23,6 +25,9 @@ extension EndToEnd {
       let paused = try await apply.wait()
       #expect(paused.status == 3 && paused.error.contains("paused by"), "\(paused.all)")
       #expect(paused.error.contains("sluice rollout resume shop"), "\(paused.error)")
+      let left = try await site.sluice("status", "shop")
+      #expect(left.out.contains("driven by: nobody on this machine; next: sluice rollout resume shop"), "\(left.all)")
+      #expect(left.out.hasPrefix("shop: apply to @2, paused by "), "\(left.all)")
       let resume = try site.start("rollout", "resume", "shop")
       try await Self.wave(3, resume)
 

@@ -48,6 +48,12 @@ extension EndToEnd {
       #expect(answered.requests == 50 && answered.fates["answered"] == 50, "\(answered.fates)")
       #expect(later.requests == 200 && later.fates["rejected"] == 200 && later.statuses?["503"] == 200, "\(later.fates)")
       #expect(try await site.atGateway().switch.since.refused == 200)
+      for words in [["status"], ["status", "--recorded"], ["gateway", "status"]] {
+        let told = try await site.start(words, state: "state").wait(.seconds(60))
+        #expect(told.out.contains("SWITCH CLOSED since 2") && told.out.contains("sluice switch open shop"), "\(told.all)")
+      }
+      let events = try await site.sluice("events", "shop")
+      #expect(events.out.contains("switch closed by") && events.out.contains("on edge/g1"), "\(events.all)")
 
       // Applying a manifest never reopens a closed switch; typed while an apply runs, the switch obeys.
       try site.release("v2", fault: "start-delay=2s")
@@ -62,6 +68,7 @@ extension EndToEnd {
       }
       let applied = try await apply.wait()
       #expect(applied.status == 0, "\(applied.all)")
+      #expect(applied.error.split(separator: "\n").last?.contains("warning: shop: SWITCH CLOSED") ?? false, "\(applied.all)")
       #expect(try await site.atGateway().switch.state == "closed")
       #expect(try await site.sluice("switch", "open", "shop", "--yes").status == 0)
 

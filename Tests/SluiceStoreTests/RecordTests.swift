@@ -64,6 +64,21 @@ import Testing
     #expect(try store.lastEvents(limit: 3).map(\.stored.event.text) == ["3", "4", "5"])
   }
 
+  @Test func `the last events of a kind are found among others, with when they are due`() throws {
+    func switched(_ kind: String, due: Int64? = nil) -> StoredEvent {
+      var stored = event(kind)
+      stored.event = RecordEvent(.info, kind, kind, due: due.map { WallTime(milliseconds: $0) })
+      return stored
+    }
+    let events = [switched("switch-open"), event("1"), switched("switch-closed", due: 9), event("2"), switched("other-switch-open")]
+    try store.commit([], events: events, fleet: prod)
+    let found = try store.lastEvents(service: "shop", kindPrefix: "switch-", limit: 5).map(\.stored.event)
+    #expect(found.map(\.kind) == ["switch-open", "switch-closed"])
+    #expect(found.map(\.due) == [nil, WallTime(milliseconds: 9)])
+    #expect(try store.lastEvents(service: "shop", kindPrefix: "switch-", limit: 1).map(\.stored.event.kind) == ["switch-closed"])
+    #expect(try store.lastEvents(service: "api", kindPrefix: "switch-", limit: 5).isEmpty)
+  }
+
   @Test func `events can be neither changed nor removed`() throws {
     try store.commit([], events: [event("one")], fleet: prod)
     let queue = try DatabaseQueue(path: directory.path + "/prod.sqlite")
