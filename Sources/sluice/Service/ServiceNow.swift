@@ -124,6 +124,13 @@ struct ActedSince: Codable {
   var next: String
   /// Whether the table is another, so that the record's instances need not be those that serve.
   var table: Bool
+  /// Only the fence is another's: a claim that came to nothing elsewhere leaves that too.
+  var fenceOnly: Bool
+
+  /// For people.
+  var text: String {
+    "another controller has acted since\(fenceOnly ? ", or has tried to" : ""): \(by); gateway \(gateway) has \(what)"
+  }
 
   /// nil when no gateway has anything newer, or when it is the work of the process that has this machine's lock. `files` are the manifests named.
   static func find(_ now: ServiceNow, holder: MachineLock.Holder?, machine: String, files: [String]) -> ActedSince? {
@@ -138,13 +145,14 @@ struct ActedSince: Codable {
       let live = status.revision ?? Revision(epoch: 0, version: 0)
       let newerTable = live > record.table.revision
       var what = "fence \(status.fence.epoch), and this record knows \(own.epoch)"
-      if let copy = status.record, copy > record.revision { what = "a record of age \(copy), and this one is \(record.revision)" }
+      let newerCopy = status.record.map { $0 > record.revision } ?? false
+      if let copy = status.record, newerCopy { what = "a record of age \(copy), and this one is \(record.revision)" }
       if newerTable { what = "table \(live), and this record knows \(record.table.revision)" }
       return ActedSince(
         gateway: gateway.id.description, by: parts.first.map(String.init) ?? status.fence.owner, what: what,
         next: "sluice adopt -f \(files.isEmpty ? "PATH" : files.joined(separator: " "))"
           + " reads the newest record; it changes nothing that runs",
-        table: newerTable)
+        table: newerTable, fenceOnly: !newerTable && !newerCopy)
     }
     return nil
   }

@@ -70,7 +70,10 @@ struct Status: AsyncParsableCommand {
     if services.isEmpty { return ["nothing has been released yet"] }
     guard recorded else { return services.flatMap(StatusText.lines) }
     if services.count == 1 { return ["\(StatusText.recorded(services[0])), nothing was asked"] + StatusText.lines(services[0]) }
-    return ["as recorded, nothing was asked"] + services.flatMap { ["", "\(StatusText.recorded($0)):"] + StatusText.lines($0) }
+    // Each has its own time; the first line tells the newest.
+    let newest = services.max { ($0.recordedAt?.milliseconds ?? 0) < ($1.recordedAt?.milliseconds ?? 0) }
+    let first = "\(newest.map(StatusText.recorded) ?? "as recorded"), nothing was asked"
+    return [first] + services.flatMap { ["", "\(StatusText.recorded($0)):"] + StatusText.lines($0) }
   }
 }
 

@@ -70,7 +70,7 @@ enum StatusText {
     let record = now.record
     var lines = [headline(now)]
     if let acted = now.acted {
-      lines.append("  another controller has acted since: \(acted.by); gateway \(acted.gateway) has \(acted.what)")
+      lines.append("  \(acted.text)")
       lines.append("  next: \(acted.next)")
     }
     if let rollout = record.rollout {
