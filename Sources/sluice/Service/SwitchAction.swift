@@ -14,7 +14,7 @@ struct SwitchOptions: ParsableArguments {
   var at: String?
   @Flag(help: "Wait until nothing that was admitted before is left, and report.")
   var wait = false
-  @Flag(help: "Take back an order that waits for its time.")
+  @Flag(help: "Take back an order of this action that waits for its time.")
   var cancel = false
   @OptionGroup var common: CommonOptions
   @OptionGroup var change: ChangeOptions
@@ -40,6 +40,7 @@ struct SwitchAction {
     let console = Console()
     let workspace = try Workspace.load(options.common, console)
     let name = ServiceName(service)
+    try KnownNames(workspace).require(service: service, console)
     guard let record = try workspace.reader()?.load(workspace.fleet.name).records.first(where: { $0.service == name }),
       let fence = record.fence
     else {
@@ -52,8 +53,11 @@ struct SwitchAction {
       throw ExitStatus.failed
     }
     let at = options.at.flatMap { TimeText.parse($0) }
+    if let at { try refusePast(at, console) }
     try options.change.confirm(
-      "Switch \(service) to \(state.rawValue)\(at.map { " at \(TimeText.utc($0))" } ?? "") on \(gateways.map(\.description).joined(separator: ", "))?",
+      options.cancel
+        ? "Take back what waits to switch \(service) to \(state.rawValue)?"
+        : "Switch \(service) to \(state.rawValue)\(at.map { " at \(TimeText.both($0))" } ?? "") on \(gateways.map(\.description).joined(separator: ", "))?",
       console)
     try await HostReader.with(workspace) { hosts, _ in
       let driver = GatewayAccess.driver(workspace: workspace, hosts: hosts)
@@ -69,15 +73,14 @@ struct SwitchAction {
     _ state: SwitchMachine.State, _ at: WallTime?, _ name: ServiceName, _ fence: Fence, _ gateways: [GatewayID],
     _ driver: SluiceGatewayDriver, _ workspace: Workspace, _ console: Console
   ) async throws {
+    if options.cancel { return try await cancel(state, name, fence, gateways, driver, workspace, console) }
     if let at { try await checkClocks(at, gateways, driver, console) }
     var failed = false
     var rows: [Row] = []
     for id in gateways {
       do {
         let status = try await underFence(fence, name, workspace) { fence in
-          options.cancel
-            ? try await driver.cancelSwitch(name, fence: fence, gateway: id)
-            : try await driver.order(SwitchOrder(fence: fence, state: state, at: at), service: name, gateway: id)
+          try await driver.order(SwitchOrder(fence: fence, state: state, at: at), service: name, gateway: id)
         }
         rows.append(Row(gateway: id.description, switch: status.switch))
       } catch {
@@ -88,6 +91,60 @@ struct SwitchAction {
     if options.wait, !failed { rows = try await settled(name, gateways, state, driver) }
     if options.output.output == .json { try options.output.printJSON(rows) } else { rows.forEach { show($0, console) } }
     if failed { throw ExitStatus.failed }
+  }
+
+  /// A time that has gone by is refused before anybody is asked.
+  private func refusePast(_ at: WallTime, _ console: Console) throws {
+    let now = SystemTimekeeper().wall()
+    guard now.milliseconds - at.milliseconds > SwitchMachine.tolerance.value else { return }
+    let text = options.at ?? ""
+    let isTimeOfDay = !text.contains("-")
+    console.complain(
+      "--at \(text) is \(TimeText.both(at)), which is past: it is \(TimeText.both(now))",
+      remedy: isTimeOfDay
+        ? "give a time ahead; tomorrow's is --at \(TimeText.tomorrow(at))" : "give a time ahead, or none for now")
+    throw ExitStatus.failed
+  }
+
+  /// Takes back what is scheduled, where that is what was named.
+  private func cancel(
+    _ state: SwitchMachine.State, _ name: ServiceName, _ fence: Fence, _ gateways: [GatewayID], _ driver: SluiceGatewayDriver,
+    _ workspace: Workspace, _ console: Console
+  ) async throws {
+    var rows: [Row] = []
+    var failed = false
+    var found = false
+    for id in gateways {
+      do {
+        guard let pending = try await driver.status(of: name, id).switch.pending else { continue }
+        found = true
+        let what = "\(Self.verb(pending.state)) at \(TimeText.both(pending.at))"
+        guard pending.state == state else {
+          failed = true
+          console.complain(
+            "\(id): what is scheduled is \(what)", remedy: "sluice switch \(Self.verb(pending.state)) \(name) --cancel takes it back")
+          continue
+        }
+        let status = try await underFence(fence, name, workspace) { try await driver.cancelSwitch(name, fence: $0, gateway: id) }
+        rows.append(Row(gateway: id.description, switch: status.switch))
+        if options.output.output == .text { console.result("\(id): cancelled: \(what)") }
+      } catch {
+        failed = true
+        console.complain("gateway \(id): \(error)", remedy: "sluice gateway status \(id.host)")
+      }
+    }
+    if options.output.output == .json { try options.output.printJSON(rows) }
+    if !found, !failed { console.complain("\(name): nothing is scheduled", remedy: "sluice gateway status shows how its switch stands") }
+    if failed || !found { throw ExitStatus.failed }
+  }
+
+  /// What is typed to bring a switch there.
+  private static func verb(_ state: SwitchMachine.State) -> String {
+    switch state {
+    case .open: "open"
+    case .queue: "queue"
+    case .closed: "close"
+    }
   }
 
   /// A run that begins just now raises the fence at the gateways a moment before the state tells of it: then the new one is used.

@@ -6,9 +6,12 @@ import SluiceRollout
 struct OutcomeText {
   let console: Console
 
-  func tell(_ service: ServiceName, _ outcome: FleetRunner.Outcome) {
+  /// `idle` takes the place of that there was nothing to do; nothing is said where it is empty.
+  func tell(_ service: ServiceName, _ outcome: FleetRunner.Outcome, idle: String? = nil) {
     switch outcome {
-    case .done(nil): console.say("\(service): nothing to do, everything is as asked")
+    case .done(nil):
+      let words = idle ?? "\(service): nothing to do, everything is as asked"
+      if !words.isEmpty { console.say(words) }
     case .done(let end?): tell(service, end)
     case .waiting(let gate):
       console.complain("\(service) waits: \(gate.description)", output: output(of: gate), remedy: gate.remedy(service: service))
@@ -17,6 +20,11 @@ struct OutcomeText {
       console.complain(
         "\(service) is held by \(holder.fence.owner.prefix { $0 != ":" }) since \(TimeText.utc(holder.since)) (epoch \(holder.fence.epoch))",
         remedy: "wait for it; if that controller is dead for certain, say --take-over")
+    case .failed(let failure) where failure.kind == .fenced:
+      let who = failure.holder.map { "\($0.owner.prefix { $0 != ":" }) (epoch \($0.epoch))" } ?? "another controller"
+      console.complain(
+        "\(service) was taken over by \(who): \(failure.message)",
+        remedy: "leave it to that controller: what was under way here is looked after by it")
     case .failed(let failure): console.complain("\(service): \(failure.message)", output: failure.output, remedy: failure.remedy)
     case .interrupted:
       console.complain(
