@@ -187,8 +187,8 @@ struct SSHAuthenticator {
       !locked.isEmpty
       ? "Give the encrypted key to an agent, as Sluice asks for no passphrase: \(open)"
       : sawRSA || tries == 0
-      ? "\(sawRSA ? "RSA keys do not work with libssh2 1.10: " : "If there is none, ")\(rsa)."
-      : "Add one of these keys to ~/.ssh/authorized_keys of \(endpoint.user) on the host (its log tells why it refused), or name another identity."
+        ? "\(sawRSA ? "RSA keys do not work with libssh2 1.10: " : "If there is none, ")\(rsa)."
+        : "Add one of these keys to ~/.ssh/authorized_keys of \(endpoint.user) on the host (its log tells why it refused), or name another identity."
     return SSHError(
       .auth, tries == 0 ? .noIdentity : .authRefused, host: endpoint.name, cause: "no key got \(endpoint.user) in; tried: \(what)",
       remedy: remedy)

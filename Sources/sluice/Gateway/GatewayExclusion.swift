@@ -17,7 +17,8 @@ struct GatewayExclusion {
     let records = try workspace.reader()?.load(workspace.fleet.name).records ?? []
     let warning = excludes ? warning(chosen, records) : nil
     if let warning, change.yes { console.say(console.styled("\(names): \(warning)", .yellow)) }
-    try change.confirm(excludes ? "\(warning.map { "\(names): \($0).\n" } ?? "")Does no user reach \(names) any more?" : "Include \(gateway) again?", console)
+    let question = "\(warning.map { "\(names): \($0).\n" } ?? "")Does no user reach \(names) any more?"
+    try change.confirm(excludes ? question : "Include \(gateway) again?", console)
     for id in chosen where !records.contains(where: { $0.gateway(id) != nil }) { console.say("gateway \(id): no service is behind it") }
     for id in chosen {
       for record in records where record.gateway(id) != nil {
@@ -39,7 +40,7 @@ struct GatewayExclusion {
     }
     if left.isEmpty { return nil }
     let services = left.map(\.service.rawValue).joined(separator: ", ")
-    return "\(services) has no other gateway that counts: its rollouts then wait for no gateway, and stop instances that users may still be sent to"
+    return "no other gateway of \(services) counts: rollouts then wait for none, and stop instances that users may still be sent to"
   }
 
   /// Whether those that count again have their tables: the waiting code where one does not answer.
@@ -50,8 +51,8 @@ struct GatewayExclusion {
         if case .unreachable(let why) = gateway.reach {
           waits = true
           console.complain(
-            "gateway \(gateway.id) counts again for \(record.service), and does not answer (\(why)): it is given the tables when it does",
-            remedy: "bring \(gateway.id.host) back, then sluice gateway include \(gateway.id.host) again; rollouts of \(record.service) wait for it")
+            "gateway \(gateway.id) counts again for \(record.service) and does not answer (\(why)): it gets the tables when it does",
+            remedy: "bring it back, then sluice gateway include \(gateway.id.host) again; rollouts of \(record.service) wait for it")
         } else {
           console.say("gateway \(gateway.id) counts again for \(record.service)")
         }

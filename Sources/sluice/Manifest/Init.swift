@@ -37,6 +37,11 @@ struct Init: ParsableCommand {
   private static func reason(_ error: any Error) -> String {
     let underlying = (error as NSError).userInfo[NSUnderlyingErrorKey] as? NSError ?? error as NSError
     if underlying.domain == NSPOSIXErrorDomain { return String(cString: strerror(CInt(underlying.code))) }
-    return (error as? CocoaError)?.code == .fileWriteFileExists ? "something that is no directory is in its place" : "\(underlying.localizedDescription)"
+    switch (error as? CocoaError)?.code {
+    case .fileWriteFileExists?: return "something that is no directory is in its place"
+    case .fileNoSuchFile?, .fileReadNoSuchFile?: return "its directory cannot be made"
+    case .fileWriteNoPermission?: return "permission denied"
+    default: return underlying.localizedDescription
+    }
   }
 }

@@ -4,7 +4,8 @@ import SluiceRollout
 
 /// `sluice rollout abort SERVICE`
 struct RolloutAbort: AsyncParsableCommand {
-  static let configuration = CommandConfiguration(commandName: "abort", abstract: "Go back to where the rollout came from, now; never asks.")
+  static let configuration = CommandConfiguration(
+    commandName: "abort", abstract: "Go back to where the rollout came from, now; never asks.")
 
   @Argument var service: String
   @OptionGroup var common: CommonOptions
@@ -12,8 +13,8 @@ struct RolloutAbort: AsyncParsableCommand {
 
   func run() async throws {
     let action = ServiceAction(
-      service: ServiceName(service), common: common, change: steering.change, words: "rollout abort \(service)", goesBack: true, reachesRunning: true
-    )
+      service: ServiceName(service), common: common, change: steering.change, words: "rollout abort \(service)", goesBack: true,
+      reachesRunning: true)
     try await action.run(.abort)
   }
 }

@@ -20,26 +20,32 @@ struct KnownNames {
 
   /// Throws the usage code, having told why, for what cannot be the name of a service or is all but the name of one. Any other that is not known
   /// here may be a service that another machine has released.
-  func refuseMistaken(service word: String, _ console: Console) throws {
+  func refuseMistaken(service word: String, _ console: Console, elsewhere: Bool = true) throws {
     if services.contains(word) { return }
     if let slash = word.lastIndex(of: "/") {
       let service = String(word[..<slash])
-      if services.contains(service) { throw noInstance(word, of: ServiceName(service), console) }
+      if services.contains(service) {
+        guard let instance = InstanceID(word), instances(of: instance.service).contains(word) else {
+          throw noInstance(word, of: ServiceName(service), console)
+        }
+        console.complain("\(word) is one instance, and this takes a service", remedy: "say \(service)")
+        throw ExitStatus.usage
+      }
     }
     guard let near = NearestName.of(word, in: services) else { return }
     console.complain(
       "there is no service \(word) in fleet \(fleet)",
-      remedy: "did you mean \(near)? Of a service that only another machine has released, say -f PATH")
+      remedy: "did you mean \(near)?\(elsewhere ? " For a service that only another machine has released, say -f PATH too" : "")")
     throw ExitStatus.usage
   }
 
   /// As `refuseMistaken`, for commands that only look at what is known here: a name that is not is refused with the failed code.
   func require(service word: String, _ console: Console) throws {
-    try refuseMistaken(service: word, console)
+    try refuseMistaken(service: word, console, elsewhere: false)
     if services.contains(word) { return }
     console.complain(
       "\(word) has never been released in fleet \(fleet)",
-      remedy: services.isEmpty ? "sluice apply -f PATH" : "known here: \(services.joined(separator: ", ")); sluice apply -f PATH releases another")
+      remedy: "\(services.isEmpty ? "" : "known here: \(services.joined(separator: ", ")); ")sluice apply -f PATH")
     throw ExitStatus.failed
   }
 
@@ -50,10 +56,14 @@ struct KnownNames {
 
   /// Tells that there is no such instance, and which there are. The code to throw.
   func noInstance(_ word: String, of service: ServiceName, _ console: Console) -> ExitCode {
-    let instances = records.first { $0.service == service }?.instances.map { "\(service)/\($0.number)" } ?? []
+    let instances = instances(of: service)
     console.complain(
       "\(word) is no instance of \(service)",
       remedy: instances.isEmpty ? "\(service) has none now" : "there are \(instances.joined(separator: ", "))")
     return ExitStatus.usage
+  }
+
+  private func instances(of service: ServiceName) -> [String] {
+    records.first { $0.service == service }?.instances.map { "\(service)/\($0.number)" } ?? []
   }
 }

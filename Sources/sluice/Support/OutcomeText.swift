@@ -15,7 +15,9 @@ struct OutcomeText {
     case .done(let end?): tell(service, end)
     case .waiting(let gate):
       console.complain("\(service) waits: \(gate.description)", output: output(of: gate), remedy: gate.remedy(service: service))
-    case .refused(let refusal): console.complain("\(service): \(refusal.message)", remedy: refusal.remedy)
+    case .refused(let refusal):
+      let isNamed = refusal.message.hasPrefix("\(service) ")
+      console.complain(isNamed ? refusal.message : "\(service): \(refusal.message)", remedy: refusal.remedy)
     case .held(let holder):
       console.complain(
         "\(service) is held by \(holder.fence.owner.prefix { $0 != ":" }) since \(TimeText.utc(holder.since)) (epoch \(holder.fence.epoch))",

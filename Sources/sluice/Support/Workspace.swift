@@ -67,7 +67,7 @@ struct Workspace {
       let near = NearestName.of(asked, in: fleets)
       console.complain(
         "there is no fleet \(asked) in \(place)",
-        remedy: near.map { "did you mean --fleet \($0)?" } ?? "known \(fleets.count == 1 ? "is" : "are") \(list)")
+        remedy: near.map { "did you mean --fleet \($0)?" } ?? "there \(fleets.count == 1 ? "is" : "are") \(list)")
     } else {
       console.complain("\(place) knows several fleets: \(list)", remedy: "say --fleet NAME")
     }
