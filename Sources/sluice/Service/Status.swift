@@ -28,6 +28,7 @@ struct Status: AsyncParsableCommand {
       let all = try workspace.reader()?.load(workspace.fleet.name).records ?? []
       let records = all.filter { service == nil || $0.service.rawValue == service }
       if let service, records.isEmpty {
+        try KnownNames(workspace).require(service: service, console)
         console.complain("\(service) has never been released in fleet \(workspace.fleet.name)", remedy: "sluice apply -f PATH")
         throw ExitStatus.failed
       }
