@@ -53,14 +53,14 @@ struct ChangeOptions: ParsableArguments {
   }
 
   /// Asks on a terminal; elsewhere `--yes` must have been said.
-  func confirm(_ question: String, _ console: Console) throws {
+  func confirm(_ question: String, _ console: Console, declined: String = "nothing was done") throws {
     if yes { return }
     guard console.asksPeople else {
       console.complain("\(question) This is not a terminal: say --yes to go ahead.")
       throw ExitStatus.usage
     }
     if console.confirms(question) { return }
-    console.say("nothing was done")
+    console.say(declined)
     throw ExitStatus.failed
   }
 }
