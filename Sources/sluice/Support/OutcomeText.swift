@@ -46,7 +46,8 @@ struct OutcomeText {
     case .succeeded: console.say(console.styled("\(end.cause) of \(release) succeeded", .green))
     case .degraded: tell("\(service): \(end.cause) of \(release) ended degraded", end)
     case .rolledBack:
-      tell("\(service): \(end.cause) \(end.failures.isEmpty ? "was ended" : "failed"), and the fleet is back on \(release)", end)
+      let tried = end.wanted.flatMap { $0 == end.release ? nil : " of \($0)" } ?? ""
+      tell("\(service): \(end.cause)\(tried) \(end.failures.isEmpty ? "was ended" : "failed"), and the fleet is back on \(release)", end)
     case .failed: tell("\(service): \(end.cause) failed, and nothing of it was left behind", end)
     }
   }
