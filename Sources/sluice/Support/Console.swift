@@ -49,6 +49,12 @@ struct Console: Sendable {
       if written < 0 {
         let number = errno
         if number == EINTR { continue }
+        if number == EAGAIN {
+          // Somebody else has made the descriptor non-blocking.
+          var ready = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
+          _ = poll(&ready, 1, 1_000)
+          continue
+        }
         guard descriptor == STDOUT_FILENO, number != EPIPE else { return }
         complain("the result cannot be written to standard output (\(String(cString: strerror(number))))")
         _exit(ExitStatus.failed.rawValue)
