@@ -31,7 +31,7 @@ package struct Engine: Sendable {
     case done(RolloutEnd?)
     case waiting(Gate)
     /// Another controller has taken the fence.
-    case fenceLost(String)
+    case fenceLost(Failure)
   }
 
   package private(set) var records: [ServiceRecord]
@@ -89,7 +89,7 @@ package struct Engine: Sendable {
         resting.remove(service)
         if case .outcome(_, .failed(let failure)) = input, failure.kind == .fenced {
           mine.remove(service)
-          effects.append(.rest(service, .fenceLost(failure.message)))
+          effects.append(.rest(service, .fenceLost(failure)))
         } else {
           take(input, for: service, wall: wall, &notes, &changed, &effects)
         }

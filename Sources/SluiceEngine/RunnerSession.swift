@@ -151,8 +151,7 @@ struct RunnerSession {
       case .done(let end): outcomes[service] = outcomes[service] ?? .done(end)
       case .waiting(.interrupted): outcomes[service] = .interrupted
       case .waiting(let gate): outcomes[service] = outcomes[service] ?? .waiting(gate)
-      case .fenceLost(let why):
-        outcomes[service] = .failed(Failure(.fenced, why, remedy: "another controller acts on \(service) now: sluice status \(service)"))
+      case .fenceLost(let failure): outcomes[service] = .failed(failure)
       }
     }
   }

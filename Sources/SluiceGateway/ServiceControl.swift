@@ -114,7 +114,7 @@ package struct ServiceControl: Sendable {
     case .scheduled: break
     case .past(let late):
       throw AdminError(
-        reason: .past, error: "the time lies \(late) in the past by this gateway's clock (\(now.milliseconds) ms since 1970)",
+        reason: .past, error: "the time lies \(late) in the past by this gateway's clock",
         remedy: "give a time ahead, or none for now; compare the clocks")
     }
     return fenceChanged || before != hotSwitch

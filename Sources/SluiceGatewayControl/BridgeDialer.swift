@@ -5,6 +5,9 @@ internal import Synchronization
 
 /// Reaches gateways through `sluice-gateway bridge` on their host, over its SSH connection. Each stream is one exec of it.
 package struct BridgeDialer: GatewayDialer {
+  /// The exit status by which the command line says that there is no gateway on the host yet.
+  package static let notInstalled: Int32 = 83
+
   private let connect: @Sendable (HostName) async throws -> SSHConnection
   private let command: @Sendable (GatewayID) -> String
 
@@ -53,6 +56,7 @@ private final class BridgeStream: GatewayStream {
     let (answered, errors) = state.withLock { ($0.hasAnswered, String(buffer: $0.errors)) }
     // The bridge exits 0 after it had a connection; the shell and sudo exit otherwise where they cannot start it.
     guard !answered, let exit = try await channel.exit(), exit != .status(0) else { return nil }
+    if exit == .status(BridgeDialer.notInstalled) { throw GatewayUnreachable("not installed yet: sluice apply installs it") }
     let words = errors.split(separator: "\n").joined(separator: "; ")
     throw GatewayUnreachable("its bridge ended at once (\(exit))" + (words.isEmpty ? "" : ": \(words)"))
   }

@@ -73,7 +73,8 @@ extension Failure {
   init(_ error: AdminError, gateway: GatewayID) {
     switch error.reason {
     case .fenceHeld:
-      self.init(.fenced, "gateway \(gateway) has a newer fence: \(error.holder.map(\.description) ?? error.error)", remedy: error.remedy)
+      let words = error.holder.map { "\($0.owner.prefix { $0 != ":" }) (epoch \($0.epoch))" } ?? error.error
+      self.init(.fenced, "gateway \(gateway) has a newer fence: \(words)", remedy: error.remedy, holder: error.holder)
     default: self.init(.gateway, "gateway \(gateway): \(error.error)", remedy: error.remedy)
     }
   }

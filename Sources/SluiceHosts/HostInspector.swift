@@ -24,6 +24,8 @@ package struct HostReport: Hashable, Sendable {
   package var rack: RackName
   /// Whether SSH got in.
   package var isReachable = false
+  /// Why SSH did not get in, in a word or two: `unreachable`, `untrusted` …; nil where it did.
+  package var refusal: String?
   /// From nothing to an authenticated connection.
   package var connectTime: Duration?
   /// One command, there and back.
@@ -67,12 +69,17 @@ package struct HostInspector: Sendable {
 
   package init(hands: FleetHosts) { self.hands = hands }
 
-  /// All hosts at once, in their order. `ports` are those whose use is asked about.
-  package func inspect(_ hosts: [Host], ports: PortRange = PortRange(from: 1, to: 65_535)) async -> [HostReport] {
+  /// All hosts at once, in their order. `ports` are those whose use is asked about. `hasEnded` is told of each when it is done with.
+  package func inspect(
+    _ hosts: [Host], ports: PortRange = PortRange(from: 1, to: 65_535), hasEnded: @Sendable (HostName) -> Void = { _ in }
+  ) async -> [HostReport] {
     await withTaskGroup(of: (Int, HostReport).self) { group in
       for (index, host) in hosts.enumerated() { group.addTask { (index, await inspect(host, ports: ports)) } }
       var reports: [(Int, HostReport)] = []
-      for await report in group { reports.append(report) }
+      for await report in group {
+        hasEnded(report.1.host)
+        reports.append(report)
+      }
       return reports.sorted { $0.0 < $1.0 }.map(\.1)
     }
   }
@@ -81,7 +88,7 @@ package struct HostInspector: Sendable {
     var report = HostReport(host: host.name, rack: host.rack)
     do {
       let began = ContinuousClock.now
-      let connection = try await hands.link(host).openConnection()
+      let connection = try await connection(host, &report)
       report.connectTime = .now - began
       report.isReachable = true
       await checkForwarding(connection, &report)
@@ -105,6 +112,25 @@ package struct HostInspector: Sendable {
     }
     report.judge(host)
     return report
+  }
+
+  private func connection(_ host: Host, _ report: inout HostReport) async throws -> SSHConnection {
+    do { return try await hands.link(host).connection() } catch {
+      report.refusal = Self.refusal(error as? SSHError)
+      throw error
+    }
+  }
+
+  private static func refusal(_ error: SSHError?) -> String {
+    switch error?.code {
+    case .hostKeyUnknown: "untrusted"
+    case .hostKeyChanged: "key changed"
+    case .hostKeyRevoked: "key revoked"
+    case .noIdentity, .authRefused, .agentFailed: "no login"
+    case .nameNotFound: "no address"
+    case .badConfiguration, .knownHostsUnreadable: "bad settings"
+    default: "unreachable"
+    }
   }
 
   private func checkForwarding(_ connection: SSHConnection, _ report: inout HostReport) async {

@@ -147,7 +147,9 @@ extension HostAnswer {
   func failure(on host: HostName) -> Failure? {
     guard let word = value("failed") else { return nil }
     var message = text("message")
-    if word == Failure.Kind.fenced.rawValue, let holder = holder() { message += ": \(holder.fence.owner), epoch \(holder.fence.epoch)" }
-    return Failure(Failure.Kind(rawValue: word) ?? .host, "\(host): \(message)", output: text("log"), remedy: text("remedy"))
+    let fence = word == Failure.Kind.fenced.rawValue ? holder()?.fence : nil
+    if let fence { message += ": \(fence.owner.prefix { $0 != ":" }) (epoch \(fence.epoch))" }
+    return Failure(
+      Failure.Kind(rawValue: word) ?? .host, "\(host): \(message)", output: text("log"), remedy: text("remedy"), holder: fence)
   }
 }

@@ -107,6 +107,7 @@ package enum DiagnosticID: String, Codable, Sendable, CaseIterable {
   case unknownPlaceholder = "unknown-placeholder"
   case portTaken = "port-taken"
   case sharedServiceAddress = "shared-service-address"
+  case fileMissing = "file-missing"
 }
 
 /// ANSI colours, or none.

@@ -31,7 +31,10 @@ extension Form where Output == Int {
       if text.hasSuffix("m"), let milli = Digits.number(text.dropLast()) {
         suggestion = "write `\(Double(milli) / 10)%`".replacing(".0%", with: "%")
       }
-      if let cores = Digits.hundredths(text), cores > 0 { suggestion = "write `\(cores)%`" }
+      if let hundredths = Digits.hundredths(text), hundredths > 0 {
+        // A small number without a unit means CPUs, as elsewhere; a large one can only mean per cent.
+        suggestion = "write `\(hundredths <= 1600 ? "\(hundredths)" : text)%`"
+      }
       throw Mistake(problem: "is not a share of a CPU", suggestion: suggestion)
     }
   }

@@ -23,13 +23,13 @@ package enum ManifestReader {
   /// Reads files, and directories' `*.yaml` and `*.yml` in the order of their names, not recursively. A file named twice is read once. What cannot be read is a diagnostic like any other.
   package static func read(paths: [String]) -> ManifestResult {
     let files = ManifestFiles(paths: paths)
-    return read(sources: files.sources, problems: files.problems)
+    return read(sources: files.sources, problems: files.problems, looksAtFiles: true)
   }
 
   /// Reads texts.
-  package static func read(sources: [ManifestSource]) -> ManifestResult { read(sources: sources, problems: []) }
+  package static func read(sources: [ManifestSource]) -> ManifestResult { read(sources: sources, problems: [], looksAtFiles: false) }
 
-  private static func read(sources: [ManifestSource], problems: [Diagnostic]) -> ManifestResult {
+  private static func read(sources: [ManifestSource], problems: [Diagnostic], looksAtFiles: Bool) -> ManifestResult {
     let report = Report(sources: sources.map(SourceText.init))
     report.isIncomplete = !problems.isEmpty
     var declarations = Declarations()
@@ -45,6 +45,7 @@ package enum ManifestReader {
     ConflictChecks(declarations, report).run()
     CapacityChecks(declarations, report).run()
     TimingChecks(declarations, report).run()
+    if looksAtFiles { FileChecks(declarations, report).run() }
     let isSound = problems.isEmpty && !report.hasErrors
     return ManifestResult(manifests: isSound ? declarations.manifests : nil, diagnostics: problems + report.diagnostics)
   }

@@ -1,7 +1,7 @@
 /// Finds what someone meant by a name that does not exist.
-enum NearestName {
+package enum NearestName {
   /// The candidate with the fewest edits, if they are few enough for the length; the first of equals.
-  static func of(_ text: String, in candidates: [String]) -> String? {
+  package static func of(_ text: String, in candidates: [String]) -> String? {
     let wanted = Array(text.lowercased().unicodeScalars.prefix(64))
     var best: (distance: Int, name: String)?
     for name in candidates {
@@ -35,7 +35,7 @@ enum NearestName {
   }
 
   /// ``did you mean `x`?``, or the list of what there is.
-  static func hint(_ text: String, in candidates: [String], what: String) -> String {
+  package static func hint(_ text: String, in candidates: [String], what: String) -> String {
     if let name = of(text, in: candidates) { return "did you mean `\(name)`?" }
     if candidates.isEmpty { return "\(what): none" }
     let shown = candidates.prefix(12).map { "`\($0)`" }.joined(separator: ", ")

@@ -7,7 +7,7 @@ package enum StarterManifests {
 
   private static let fleet = """
     # The hosts that Sluice deploys to. A rack is a failure domain: what one switch or one breaker takes down together.
-    # `sluice hosts check fleet.yaml` tells whether they can be reached and have what is needed.
+    # `sluice hosts check -f fleet.yaml` tells whether they can be reached and have what is needed.
     apiVersion: sluice/v1
     kind: Fleet
     metadata: { name: prod }

@@ -8,6 +8,8 @@ struct SSHAuthenticator {
   let session: SSHSession
   private var tried: [String] = []
   private var sawRSA = false
+  /// Key files that nobody has opened.
+  private var locked: [String] = []
 
   init(endpoint: SSHEndpoint, options: SSHOptions, session: SSHSession) {
     self.endpoint = endpoint
@@ -130,7 +132,8 @@ struct SSHAuthenticator {
     if file.isEncrypted {
       passphrase = await options.passphrase?(SystemEnvironment.expandingTilde(file.path))
       guard passphrase != nil else {
-        tried.append("\(name): encrypted, and no agent holds it (ssh-add \(file.path))")
+        tried.append("\(name): encrypted, and no agent holds it")
+        locked.append(file.path)
         return nil
       }
     }
@@ -179,10 +182,13 @@ struct SSHAuthenticator {
   private func refused(tries: Int) -> SSHError {
     let what = tried.isEmpty ? "no key was configured" : tried.joined(separator: "; ")
     let rsa = "make an ed25519 key: ssh-keygen -t ed25519, and add its .pub file to ~/.ssh/authorized_keys of \(endpoint.user) on the host"
+    let open = "\(endpoint.agentSocket == nil ? "eval \"$(ssh-agent)\"; " : "")ssh-add \(locked.joined(separator: " "))"
     let remedy =
-      sawRSA || tries == 0
-      ? "\(sawRSA ? "RSA keys do not work with libssh2 1.10: " : "If there is none, ")\(rsa)."
-      : "Add one of these keys to ~/.ssh/authorized_keys of \(endpoint.user) on the host (its log tells why it refused), or name another identity."
+      !locked.isEmpty
+      ? "Give the encrypted key to an agent, as Sluice asks for no passphrase: \(open)"
+      : sawRSA || tries == 0
+        ? "\(sawRSA ? "RSA keys do not work with libssh2 1.10: " : "If there is none, ")\(rsa)."
+        : "Add one of these keys to ~/.ssh/authorized_keys of \(endpoint.user) on the host (its log tells why it refused), or name another identity."
     return SSHError(
       .auth, tries == 0 ? .noIdentity : .authRefused, host: endpoint.name, cause: "no key got \(endpoint.user) in; tried: \(what)",
       remedy: remedy)

@@ -12,9 +12,9 @@ enum SSHConnectFailure {
     if case .connectTimeout? = error as? ChannelError { return noAnswer(place, endpoint, timeout) }
     if let error = error as? NIOConnectionError {
       guard let first = error.connectionErrors.first else {
-        let reason = (error.dnsAError ?? error.dnsAAAAError).map { " (\($0))" } ?? ""
         return SSHError(
-          .resolve, .nameNotFound, host: endpoint.name, cause: "the name \(endpoint.address) has no address\(reason)",
+          .resolve, .nameNotFound, host: endpoint.name,
+          cause: "the name \(endpoint.address) has no address\(lookUp(error.dnsAError ?? error.dnsAAAAError))",
           remedy: "Check the host's address in the manifest or in ~/.ssh/config.")
       }
       return Self.error(first.error, endpoint: endpoint, timeout: timeout)
@@ -32,6 +32,15 @@ enum SSHConnectFailure {
       return SSHError(
         .connect, .unreachable, host: endpoint.name, cause: "\(place) cannot be reached (\(systemMessage(number)))",
         remedy: "Is the host up, and is there a route to it?")
+    }
+  }
+
+  /// Why a name has no address, in the resolver's words.
+  private static func lookUp(_ error: (any Error)?) -> String {
+    switch error {
+    case nil: ""
+    case let unknown as SocketAddressError.UnknownHost: " (\(unknown.errorDescription))"
+    case let other?: " (\(other))"
     }
   }
 

@@ -381,8 +381,8 @@ package struct Simulation {
   /// The process ends; the operator decides what comes next.
   private mutating func came(to rest: Engine.Rest) {
     switch rest {
-    case .fenceLost(let why):
-      note("fence lost: \(why)")
+    case .fenceLost(let failure):
+      note("fence lost: \(failure.message)")
       after(5_000...10_000, .controllerStarts)
       engine = nil
     case .waiting(let gate):

@@ -167,9 +167,9 @@ extension EndToEnd {
       let golden = "\(Place.top)/Tests/SluiceManifestTests/Golden/ten-different-mistakes/input.yaml"
       let output = try await Program.run([Place.program("sluice"), "validate", "-f", golden])
       #expect(output.status != 0)
-      let places = output.error.matches(of: /input\.yaml:[0-9]+:[0-9]+: error/)
+      let places = output.out.matches(of: /input\.yaml:[0-9]+:[0-9]+: error/)
       #expect(places.count == 10, "\(output.all)")
-      #expect(output.error.matches(of: /\n *\^/).count >= 1 || output.error.contains("^"), "\(output.all)")
+      #expect(output.out.matches(of: /\n *\^/).count >= 1 || output.out.contains("^"), "\(output.all)")
       let applied = try await Program.run([
         Place.program("sluice"), "apply", "--yes", "-f", golden, "--state", "\(FileManager.default.temporaryDirectory.path)/none",
       ])

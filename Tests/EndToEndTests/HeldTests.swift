@@ -88,7 +88,7 @@ extension EndToEnd {
       let winner = try await site.start(["rollout", "resume", "shop", "--take-over"], state: "other", laptop: "attic").wait()
       #expect(winner.status == 0, "\(winner.all)")
       let lost = try await loser.wait()
-      #expect(lost.status == 1 && lost.error.contains("another controller acts on shop now"), "\(lost.all)")
+      #expect(lost.status == 75 && lost.error.contains("shop was taken over by"), "\(lost.all)")
       problems = try await site.disorder(release: 2, replicas: 3, on: ["a1", "b1", "c1"], state: "other")
       #expect(problems.isEmpty, "\(problems)")
       let summary = try await load.finish()

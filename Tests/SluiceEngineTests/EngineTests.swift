@@ -90,7 +90,7 @@ import Testing
     let after = engine.handle(
       [.input("shop", .outcome(attempt: first.id, .failed(Failure(.fenced, "a newer fence stands"))))], now: .zero,
       wall: WallTime(milliseconds: 0))
-    #expect(after == [.rest("shop", .fenceLost("a newer fence stands"))])
+    #expect(after == [.rest("shop", .fenceLost(Failure(.fenced, "a newer fence stands")))])
     #expect(engine.handle([.tick], now: .minutes(60), wall: WallTime(milliseconds: 0)).isEmpty)
   }
 

@@ -79,7 +79,8 @@ struct OwnershipTests {
       for order in orders {
         for fence in [bench.fence, Fence(owner: "same epoch", epoch: 2)] {
           let failure = await bench.perform(order, fence: fence).failure
-          #expect(failure?.kind == .fenced && failure?.message.contains("new, epoch 2") == true, "\(String(describing: failure))")
+          #expect(failure?.kind == .fenced && failure?.holder == newer, "\(String(describing: failure))")
+          #expect(failure?.message.contains("new (epoch 2)") == true, "\(String(describing: failure))")
         }
       }
       #expect(

@@ -73,6 +73,29 @@ import Testing
     }
   }
 
+  @Test func `Hooks and files of secrets that are not there are warnings at their places`() throws {
+    try withFolder { folder in
+      let lines = service.replacingOccurrences(
+        of: "run: { command: [run] } }",
+        with: """
+          run: { command: [run], secrets: { TOKEN: { fromFile: token }, KEY: { fromCommand: [./key] } } },
+            hooks: { preDeploy: here, postDeploy: hooks/there, failed: plain } }
+          """)
+      let file = folder.appendingPathComponent("all.yaml")
+      try write(fleet + "---\n" + lines, file)
+      try write("#!/bin/sh\n", folder.appendingPathComponent("here"))
+      try write("#!/bin/sh\n", folder.appendingPathComponent("plain"))
+      try FileManager.default.setAttributes([.posixPermissions: 0o755], ofItemAtPath: folder.path + "/here")
+      let result = ManifestReader.read(paths: [file.path])
+      #expect(result.manifests != nil)
+      #expect(result.warnings.map(\.id) == [.fileMissing, .fileMissing, .fileMissing, .fileMissing])
+      #expect(result.warnings.map(\.message).contains("the hook `hooks/there` does not exist"))
+      #expect(result.warnings.map(\.message).contains("the hook `plain` cannot be executed"))
+      #expect(result.warnings.allSatisfy { $0.line > 0 && $0.column > 0 })
+      #expect(result.warnings.compactMap(\.suggestion).contains("looked for at \(folder.path)/token"))
+    }
+  }
+
   @Test func `No files at all is an error`() {
     let result = ManifestReader.read(paths: [])
     #expect(result.manifests == nil)

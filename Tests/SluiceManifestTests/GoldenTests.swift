@@ -45,7 +45,7 @@ import Testing
   }
 
   @Test func `Every kind of diagnostic is in a golden case or in a test of files`() throws {
-    var seen: Set<String> = [DiagnosticID.unreadable.rawValue]
+    var seen: Set<String> = [DiagnosticID.unreadable.rawValue, DiagnosticID.fileMissing.rawValue]
     for name in Self.cases {
       let text = try String(contentsOf: Self.folder.appendingPathComponent(name).appendingPathComponent("expected.txt"), encoding: .utf8)
       for id in DiagnosticID.allCases where text.contains("[\(id.rawValue)]\n") { seen.insert(id.rawValue) }

@@ -16,6 +16,7 @@ import Testing
     #expect(bench.record.rollout?.direction.isForward == false)
     bench.run()
     #expect(bench.record.ended?.result == .rolledBack)
+    #expect(bench.record.ended?.wanted == ReleaseNumber(2) && bench.record.ended?.release == ReleaseNumber(1))
     #expect(bench.record.instances.allSatisfy { $0.release == ReleaseNumber(1) && $0.isServing })
     #expect(throws: Refusal.self) { try bench.apply(2) }
     try bench.apply(2, force: true)

@@ -253,10 +253,13 @@ extension Absorber {
   }
 
   private func requireQuiet() throws(Refusal) {
-    if record.rollout != nil {
+    guard let rollout = record.rollout else { return }
+    if let by = rollout.pausedBy {
       throw Refusal(
-        "a rollout of \(record.service) is under way", remedy: "wait for it, or sluice rollout abort \(record.service)")
+        "a rollout of \(record.service) is under way, paused by \(by)",
+        remedy: "sluice rollout resume \(record.service) goes on with it, sluice rollout abort \(record.service) goes back")
     }
+    throw Refusal("a rollout of \(record.service) is under way", remedy: "wait for it, or sluice rollout abort \(record.service)")
   }
 
   private mutating func exclude(_ id: GatewayID, _ excluded: Bool, _ command: Command) throws(Refusal) {

@@ -119,8 +119,11 @@ package struct Failure: Hashable, Codable, Sendable {
   package var output: String
   /// What to do next; may be empty.
   package var remedy: String
+  /// Where a newer fence stands: that fence, if it was told.
+  package var holder: Fence?
 
-  package init(_ kind: Kind, _ message: String, output: String = "", remedy: String = "") {
+  package init(_ kind: Kind, _ message: String, output: String = "", remedy: String = "", holder: Fence? = nil) {
+    self.holder = holder
     self.kind = kind
     self.message = message
     self.output = output

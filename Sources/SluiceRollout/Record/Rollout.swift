@@ -53,6 +53,8 @@ package struct Rollout: Hashable, Codable, Sendable {
   package var formerPolicy: ServicePolicy?
   /// How often a port was found taken by something else and another one was tried.
   package var portsTaken: Int
+  /// The release that it was begun for, also when it goes back; nil in records of before this was kept.
+  package let wanted: ReleaseNumber?
 
   package enum Direction: Hashable, Codable, Sendable {
     case forward
@@ -82,6 +84,7 @@ package struct Rollout: Hashable, Codable, Sendable {
     interrupted = false
     overridesFloor = false
     portsTaken = 0
+    wanted = goal.release
   }
 }
 
@@ -243,6 +246,8 @@ package struct RolloutEnd: Hashable, Codable, Sendable {
   package var by: String
   package var result: Result
   package var release: ReleaseNumber?
+  /// The release that was to be reached, where that is known: another one than `release` after going back.
+  package var wanted: ReleaseNumber?
   package var startedAt: WallTime
   package var endedAt: WallTime
   /// Why it did not simply succeed.
@@ -250,14 +255,15 @@ package struct RolloutEnd: Hashable, Codable, Sendable {
   package var failures: [CountedFailure]
 
   package init(
-    number: Int, cause: String, by: String, result: Result, release: ReleaseNumber?, startedAt: WallTime, endedAt: WallTime,
-    reason: String, failures: [CountedFailure]
+    number: Int, cause: String, by: String, result: Result, release: ReleaseNumber?, wanted: ReleaseNumber? = nil, startedAt: WallTime,
+    endedAt: WallTime, reason: String, failures: [CountedFailure]
   ) {
     self.number = number
     self.cause = cause
     self.by = by
     self.result = result
     self.release = release
+    self.wanted = wanted
     self.startedAt = startedAt
     self.endedAt = endedAt
     self.reason = reason

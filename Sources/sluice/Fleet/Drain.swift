@@ -27,6 +27,10 @@ struct Drain: AsyncParsableCommand {
       let action = ServiceAction(service: instance.service, common: common, change: change, words: "drain \(place)")
       return try await action.run(.restart(instance: instance.number), question: "Drain \(place), once another has taken its place?")
     }
+    if place.contains("/") {
+      let console = Console()
+      try KnownNames(Workspace.load(common, console)).require(service: place, console)
+    }
     try await Cordoning(place: place, common: common, change: change).run(drains: true, overridesFloor: overrideFloor)
   }
 }

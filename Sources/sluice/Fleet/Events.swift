@@ -32,6 +32,7 @@ struct Events: AsyncParsableCommand {
     common.state = state
     common.fleet = fleet
     let workspace = try Workspace.load(common, console)
+    if let service { try KnownNames(workspace).require(service: service, console) }
     guard let store = try workspace.reader() else { return console.result("nothing has run yet") }
     let name = service.map { ServiceName($0) }
     var events = try store.lastEvents(service: name, limit: count)

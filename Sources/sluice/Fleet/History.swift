@@ -16,15 +16,23 @@ struct History: AsyncParsableCommand {
   func run() async throws {
     let console = Console()
     let workspace = try Workspace.load(common, console)
+    if let service { try KnownNames(workspace).require(service: service, console) }
     let entries = try workspace.reader()?.history(service: service.map { ServiceName($0) }) ?? []
     if output.output == .json { return try output.printJSON(entries) }
     if entries.isEmpty { console.result("nothing has run yet") }
     for entry in entries {
       let end = entry.end
-      let release = end.release.map { "\(entry.service)\($0)" } ?? "\(entry.service)"
       console.result(
-        "\(TimeText.utc(end.startedAt))  #\(end.number)  \(StatusText.pad(release, 12)) \(StatusText.pad(end.cause, 10)) "
-          + "\(StatusText.pad(end.result.words, 14)) by \(end.by)\(end.reason.isEmpty ? "" : ": \(end.reason)")")
+        "\(TimeText.utc(end.startedAt))  #\(end.number)  \(StatusText.pad(entry.service.rawValue, 12)) \(StatusText.pad(Self.words(end), 40)) "
+          + "by \(end.by)\(end.reason.isEmpty ? "" : ": \(end.reason)")")
     }
+  }
+
+  /// `apply of @3 succeeded`, or where it ended elsewhere than it was to: `apply of @3 rolled back, back on @2`.
+  static func words(_ end: RolloutEnd) -> String {
+    let isBack = end.result == .rolledBack || end.result == .failed
+    let wanted = end.wanted ?? (isBack ? nil : end.release)
+    let result = "\(end.cause)\(wanted.map { " of \($0)" } ?? "") \(end.result.words)"
+    return isBack ? "\(result)\(end.release.map { ", back on \($0)" } ?? "")" : result
   }
 }

@@ -1,6 +1,7 @@
 import ArgumentParser
 import SluiceHosts
 import SluiceModel
+import Synchronization
 
 /// `sluice hosts check`
 struct HostsCheck: AsyncParsableCommand {
@@ -17,6 +18,8 @@ struct HostsCheck: AsyncParsableCommand {
     var host: String
     var rack: String
     var reachable: Bool
+    /// `ok`, `unusable`, or why SSH does not get in.
+    var state: String
     var latencyMilliseconds: Double?
     var user: String?
     var initSystem: String?
@@ -40,10 +43,11 @@ struct HostsCheck: AsyncParsableCommand {
   func run() async throws {
     let console = Console()
     let workspace = try Workspace.load(common, console)
+    let ports = ports(workspace)
     let reports = try await HostReader.with(workspace) { hosts, _ in
-      await HostInspector(hands: hosts).inspect(workspace.fleet.hosts, ports: ports(workspace))
+      await Self.inspect(workspace.fleet, ports, hosts, console)
     }
-    if output.output == .json { try output.printJSON(reports.map(row)) } else { for report in reports { show(report, console) } }
+    if output.output == .json { try output.printJSON(reports.map(row)) } else { show(reports, console) }
     if reports.contains(where: { !$0.isUsable }) { throw ExitStatus.failed }
   }
 
@@ -54,18 +58,63 @@ struct HostsCheck: AsyncParsableCommand {
     return PortRange(from: from, to: to)
   }
 
-  private func show(_ report: HostReport, _ console: Console) {
-    let latency = report.latency.map { "\(milliseconds($0)) ms" } ?? "-"
-    let disk = report.diskFree.map { "\($0 / 1_048_576) MiB free" } ?? "-"
-    let memory = report.memory.map { "\($0 / 1_048_576) MiB" } ?? "-"
-    let state = report.isReachable ? (report.isUsable ? "ok" : "unusable") : "unreachable"
-    console.result(
-      "\(StatusText.pad(report.rack.rawValue, 10)) \(StatusText.pad(report.host.rawValue, 8)) \(StatusText.pad(state, 11)) "
-        + "\(StatusText.pad(latency, 9)) \(StatusText.pad(report.initSystem ?? "-", 9)) \(StatusText.pad(report.architecture ?? "-", 8)) "
-        + "\(StatusText.pad(report.cpus.map { "\($0) cpu" } ?? "-", 6)) \(StatusText.pad(memory, 10)) \(disk)")
-    for problem in report.problems {
-      console.result("    \(problem.isWarning ? "warning" : "error"): \(problem.message)")
-      if !problem.remedy.isEmpty { console.result("      next: \(problem.remedy)") }
+  /// Says from time to time which hosts have not answered yet.
+  private static func inspect(_ fleet: Fleet, _ ports: PortRange, _ hosts: FleetHosts, _ console: Console) async -> [HostReport] {
+    let waiting = Waiting(fleet.hosts.map(\.name))
+    return await withTaskGroup(of: [HostReport]?.self) { group in
+      group.addTask {
+        await HostInspector(hands: hosts).inspect(fleet.hosts, ports: ports) { waiting.end($0) }
+      }
+      group.addTask {
+        var seconds = 3
+        while (try? await Task.sleep(for: .seconds(3))) != nil {
+          let left = waiting.left
+          if left.isEmpty { break }
+          console.say("waiting for \(left.map(\.rawValue).joined(separator: ", ")), \(seconds) s by now")
+          seconds += 3
+        }
+        return nil
+      }
+      var reports: [HostReport] = []
+      while let part = await group.next() {
+        guard let part else { continue }
+        reports = part
+        group.cancelAll()
+      }
+      return reports
+    }
+  }
+
+  private static let titles = [
+    "RACK", "HOST", "STATE", "LATENCY", "INIT", "TOOLS", "ARCH", "CPUS", "MEMORY", "DISK FREE", "CLOCK", "FORWARDING",
+  ]
+
+  private func cells(_ report: HostReport) -> [String] {
+    func size(_ bytes: Int64?) -> String { bytes.map { "\($0 / 1_048_576) MiB" } ?? "-" }
+    let clock = report.clockDifference.map { "\($0 > 0 ? "+" : "")\($0) ms" } ?? "-"
+    return [
+      report.rack.rawValue, report.host.rawValue, report.refusal ?? (report.isUsable ? "ok" : "unusable"),
+      report.latency.map { "\(milliseconds($0)) ms" } ?? "-", report.initSystem ?? "-",
+      report.latency == nil ? "-" : report.missingTools.isEmpty ? "all" : "\(report.missingTools.count) missing",
+      report.architecture ?? "-", report.cpus.map { "\($0)" } ?? "-", size(report.memory), size(report.diskFree), clock,
+      report.forwarding.map { $0 ? "yes" : "no" } ?? "-",
+    ]
+  }
+
+  private func show(_ reports: [HostReport], _ console: Console) {
+    let rows = reports.map(cells)
+    let widths = Self.titles.indices.map { column in ([Self.titles] + rows).map { $0[column].count }.max() ?? 0 }
+    func line(_ cells: [String]) -> String {
+      let text = zip(cells, widths).map { StatusText.pad($0, $1) }.joined(separator: "  ")
+      return String(text.reversed().drop { $0 == " " }.reversed())
+    }
+    console.result(line(Self.titles))
+    for (report, row) in zip(reports, rows) {
+      console.result(line(row))
+      for problem in report.problems {
+        console.result("    \(problem.isWarning ? "warning" : "error"): \(problem.message)")
+        if !problem.remedy.isEmpty { console.result("      next: \(problem.remedy)") }
+      }
     }
   }
 
@@ -77,10 +126,22 @@ struct HostsCheck: AsyncParsableCommand {
   private func row(_ report: HostReport) -> Row {
     Row(
       host: report.host.rawValue, rack: report.rack.rawValue, reachable: report.isReachable,
+      state: report.refusal ?? (report.isUsable ? "ok" : "unusable"),
       latencyMilliseconds: report.latency.map(milliseconds), user: report.user, initSystem: report.initSystem,
       runtime: report.runtime?.rawValue, architecture: report.architecture, system: report.system, kernel: report.kernel, cpus: report.cpus,
       memoryBytes: report.memory, diskFreeBytes: report.diskFree, clockDifferenceMilliseconds: report.clockDifference,
       forwarding: report.forwarding, missingTools: report.missingTools, portsTaken: report.portsTaken,
       problems: report.problems.map { Row.Trouble(severity: $0.isWarning ? "warning" : "error", message: $0.message, remedy: $0.remedy) })
   }
+}
+
+/// The hosts that have not been done with yet.
+private final class Waiting: Sendable {
+  private let hosts: Mutex<[HostName]>
+
+  init(_ hosts: [HostName]) { self.hosts = Mutex(hosts) }
+
+  var left: [HostName] { hosts.withLock { $0 } }
+
+  func end(_ host: HostName) { hosts.withLock { hosts in hosts.removeAll { $0 == host } } }
 }

@@ -49,7 +49,7 @@ struct HostsTrust: AsyncParsableCommand {
       return console.complain(
         "\(host.name): a changed key is only taken when the host is named", remedy: "sluice hosts trust \(host.name) --yes")
     }
-    try change.confirm("Trust \(host.name)?", console)
+    try change.confirm("Trust \(host.name)?", console, declined: "\(host.name): not trusted")
     try await trust.accept(offer)
     console.result("\(host.name): trusted")
   }

@@ -21,7 +21,7 @@ struct Validate: ParsableCommand {
       if result.manifests == nil { throw ExitStatus.failed }
       return
     }
-    let manifests = try Workspace.read(common.files, console, onError: ExitStatus.failed)
+    let manifests = try Workspace.read(common.files, console, onError: ExitStatus.failed, asResult: true)
     let counts = [
       "\(manifests.fleets.count) fleet(s)", "\(manifests.fleets.flatMap(\.hosts).count) host(s)", "\(manifests.gateways.count) gateway(s)",
       "\(manifests.services.count) service(s)",

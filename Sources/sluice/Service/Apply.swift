@@ -28,7 +28,16 @@ struct Apply: AsyncParsableCommand {
     let manifests = workspace.services.sorted(by: Planner.order)
     let rescaled = try replicasOfManifest(manifests, workspace, console)
     if !change.yes {
-      for manifest in manifests { try await preview(manifest, workspace, console, dropsScale: rescaled.contains(manifest.policy.name)) }
+      var changes = false
+      for manifest in manifests {
+        changes = try await preview(manifest, workspace, console, dropsScale: rescaled.contains(manifest.policy.name)) || changes
+      }
+      if !changes, console.asksPeople {
+        if try stands(manifests, workspace) {
+          return console.say("everything is as asked, as far as this machine knows; sluice apply --yes asks the hosts themselves")
+        }
+        console.say("settings have changed, no instance does")
+      }
       try change.confirm("Apply this to fleet \(workspace.fleet.name)?", console)
     }
     try await FleetSession.with(workspace, change, command: "apply", console: console) { session in
@@ -69,6 +78,19 @@ struct Apply: AsyncParsableCommand {
     }
   }
 
+  /// Whether the state holds these settings already, and every gateway has had its tables: then an apply would change nothing that is known of.
+  private func stands(_ manifests: [ServiceManifest], _ workspace: Workspace) throws -> Bool {
+    guard let store = try workspace.reader(), let known = try store.definitions(), known.fleet == workspace.fleet,
+      known.gateways == workspace.gateways
+    else { return false }
+    let records = try store.load(workspace.fleet.name).records
+    let served = Set(records.flatMap(\.gateways).map(\.id))
+    return workspace.gateways.flatMap(\.processes).allSatisfy(served.contains)
+      && manifests.allSatisfy { manifest in
+        records.contains { $0.service == manifest.policy.name && $0.rollout == nil && $0.policy == ReleaseBuilder.policy(of: manifest) }
+      }
+  }
+
   /// The services whose number of replicas is the manifest's again, although an operator has set another by `sluice scale`.
   private func replicasOfManifest(
     _ manifests: [ServiceManifest], _ workspace: Workspace, _ console: Console
@@ -92,12 +114,14 @@ struct Apply: AsyncParsableCommand {
     return chosen
   }
 
+  /// Shows the plan. Says whether it changes anything.
   private func preview(
     _ manifest: ServiceManifest, _ workspace: Workspace, _ console: Console, dropsScale: Bool
-  ) async throws {
+  ) async throws -> Bool {
     do {
       let plan = try await Planner(workspace: workspace).plan(manifest, force: force, dropsScale: dropsScale)
       for line in PlanText(plan).lines { console.say(line) }
+      return plan.changes || plan.obstacle != nil
     } catch let refusal as Refusal {
       console.complain("\(manifest.policy.name): \(refusal.message)", remedy: refusal.remedy)
       throw ExitStatus.failed

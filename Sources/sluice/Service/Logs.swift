@@ -24,8 +24,11 @@ struct Logs: AsyncParsableCommand {
     let service = one?.service ?? ServiceName(target)
     let record = try workspace.reader()?.load(workspace.fleet.name).records.first { $0.service == service }
     let instances = (record?.instances ?? []).filter { one == nil || $0.number == one?.number }
+    let names = try KnownNames(workspace)
+    try names.require(target: target, console)
     guard !instances.isEmpty else {
-      console.complain("\(target) has no instance in fleet \(workspace.fleet.name)", remedy: "sluice status lists what runs")
+      if one != nil { throw names.noInstance(target, of: service, console) }
+      console.complain("\(target) has no instance in fleet \(workspace.fleet.name)", remedy: "sluice status \(target) shows what stands")
       throw ExitStatus.failed
     }
     try await HostReader.with(workspace) { hosts, _ in

@@ -19,6 +19,10 @@ struct Scale: AsyncParsableCommand {
   func run() async throws {
     let action = ServiceAction(
       service: ServiceName(service), common: common, change: change, words: "scale \(service) \(replicas)", reachesRunning: true)
-    try await action.run(.scale(replicas), question: "Run \(replicas) instances of \(service)?")
+    let question =
+      replicas == 0
+      ? "Run no instance of \(service)? Whoever asks for it gets 503 until it is scaled up again."
+      : "Run \(replicas) instance\(replicas == 1 ? "" : "s") of \(service)?"
+    try await action.run(.scale(replicas), question: question)
   }
 }

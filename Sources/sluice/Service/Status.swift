@@ -29,6 +29,7 @@ struct Status: AsyncParsableCommand {
     let reader = ServiceReader(workspace: workspace, service: service.map { ServiceName($0) }, files: common.files)
     let records = try reader.records()
     if let service, records.isEmpty {
+      try KnownNames(workspace).require(target: service, console)
       console.complain("\(service) has never been released in fleet \(workspace.fleet.name)", remedy: "sluice apply -f PATH")
       throw ExitStatus.failed
     }

@@ -14,7 +14,7 @@ struct SwitchOptions: ParsableArguments {
   var at: String?
   @Flag(help: "Wait until nothing that was admitted before is left, and report.")
   var wait = false
-  @Flag(help: "Take back an order that waits for its time.")
+  @Flag(help: "Take back an order of this action that waits for its time.")
   var cancel = false
   @OptionGroup var common: CommonOptions
   @OptionGroup var change: ChangeOptions
@@ -40,6 +40,7 @@ struct SwitchAction {
     let console = Console()
     let workspace = try Workspace.load(options.common, console)
     let name = ServiceName(service)
+    try KnownNames(workspace).require(service: service, console)
     guard let record = try workspace.reader()?.load(workspace.fleet.name).records.first(where: { $0.service == name }),
       let fence = record.fence
     else {
@@ -52,8 +53,11 @@ struct SwitchAction {
       throw ExitStatus.failed
     }
     let at = options.at.flatMap { TimeText.parse($0) }
+    if let at { try refusePast(at, console) }
     try options.change.confirm(
-      "Switch \(service) to \(state.rawValue)\(at.map { " at \(TimeText.utc($0))" } ?? "") on \(gateways.map(\.description).joined(separator: ", "))?",
+      options.cancel
+        ? "Take back what waits to switch \(service) to \(state.rawValue)?"
+        : "Switch \(service) to \(state.rawValue)\(at.map { " at \(TimeText.both($0))" } ?? "") on \(gateways.map(\.description).joined(separator: ", "))?",
       console)
     try await HostReader.with(workspace) { hosts, _ in
       let driver = GatewayAccess.driver(workspace: workspace, hosts: hosts)
@@ -69,6 +73,7 @@ struct SwitchAction {
     _ state: SwitchMachine.State, _ at: WallTime?, _ name: ServiceName, _ fence: Fence, _ gateways: [GatewayID],
     _ driver: SluiceGatewayDriver, _ workspace: Workspace, _ console: Console
   ) async throws {
+    if options.cancel { return try await cancel(state, name, fence, gateways, driver, workspace, console) }
     if let at { try await checkClocks(at, gateways, driver, console) }
     var refused: [(gateway: GatewayID, why: String)] = []
     var rows: [Row] = []
@@ -76,9 +81,7 @@ struct SwitchAction {
     for id in gateways {
       do {
         let status = try await underFence(fence, name, workspace) { fence in
-          options.cancel
-            ? try await driver.cancelSwitch(name, fence: fence, gateway: id)
-            : try await driver.order(SwitchOrder(fence: fence, state: state, at: at), service: name, gateway: id)
+          try await driver.order(SwitchOrder(fence: fence, state: state, at: at), service: name, gateway: id)
         }
         rows.append(Row(gateway: id.description, switch: status.switch))
       } catch {
@@ -87,11 +90,7 @@ struct SwitchAction {
       }
     }
     let taken = gateways.filter { id in !refused.contains { $0.gateway == id } }
-    let event = SwitchOrders.event(
-      options.cancel ? nil : state, at: at, by: ControllerIdentity.current().who, taken: taken, refused: refused)
-    do { try record(event, at: now, name, workspace) } catch {
-      console.complain("\(event.text); that could not be recorded: \(error)", remedy: "sluice gateway status shows how the switch stands")
-    }
+    record(state, at: at, taken: taken, refused: refused, now, name, workspace, console)
     let failed = !refused.isEmpty
     if options.wait, !failed { rows = try await settled(name, gateways, state, driver) }
     if options.output.output == .json { try options.output.printJSON(rows) } else { rows.forEach { show($0, console) } }
@@ -99,11 +98,78 @@ struct SwitchAction {
   }
 
   /// Who ordered what and when is told by `sluice events`, beside whatever rollout runs.
-  private func record(_ event: RecordEvent, at time: WallTime, _ name: ServiceName, _ workspace: Workspace) throws {
-    let store = try SQLiteStore(directory: workspace.directory.path, fleet: workspace.fleet.name)
-    let rollout = try store.load(workspace.fleet.name).records.first { $0.service == name }?.rollout?.number
-    let stored = StoredEvent(service: name, at: time, rollout: rollout, event: event)
-    try store.commit([], events: [stored], fleet: workspace.fleet.name)
+  private func record(
+    _ state: SwitchMachine.State?, at: WallTime?, taken: [GatewayID], refused: [(gateway: GatewayID, why: String)], _ now: WallTime,
+    _ name: ServiceName, _ workspace: Workspace, _ console: Console
+  ) {
+    let event = SwitchOrders.event(state, at: at, by: ControllerIdentity.current().who, taken: taken, refused: refused)
+    do {
+      let store = try SQLiteStore(directory: workspace.directory.path, fleet: workspace.fleet.name)
+      let rollout = try store.load(workspace.fleet.name).records.first { $0.service == name }?.rollout?.number
+      try store.commit([], events: [StoredEvent(service: name, at: now, rollout: rollout, event: event)], fleet: workspace.fleet.name)
+    } catch {
+      console.complain("\(event.text); that could not be recorded: \(error)", remedy: "sluice gateway status shows how the switch stands")
+    }
+  }
+
+  /// A time that has gone by is refused before anybody is asked.
+  private func refusePast(_ at: WallTime, _ console: Console) throws {
+    let now = SystemTimekeeper().wall()
+    guard now.milliseconds - at.milliseconds > SwitchMachine.tolerance.value else { return }
+    let text = options.at ?? ""
+    let isTimeOfDay = !text.contains("-")
+    console.complain(
+      "--at \(text) is \(TimeText.both(at)), which is past: it is \(TimeText.both(now))",
+      remedy: isTimeOfDay
+        ? "give a time ahead; tomorrow's is --at \(TimeText.tomorrow(at))" : "give a time ahead, or none for now")
+    throw ExitStatus.failed
+  }
+
+  /// Takes back what is scheduled, where that is what was named.
+  private func cancel(
+    _ state: SwitchMachine.State, _ name: ServiceName, _ fence: Fence, _ gateways: [GatewayID], _ driver: SluiceGatewayDriver,
+    _ workspace: Workspace, _ console: Console
+  ) async throws {
+    var rows: [Row] = []
+    var failed = false
+    var found = false
+    var taken: [GatewayID] = []
+    var refused: [(gateway: GatewayID, why: String)] = []
+    let now = SystemTimekeeper().wall()
+    for id in gateways {
+      do {
+        guard let pending = try await driver.status(of: name, id).switch.pending else { continue }
+        found = true
+        let what = "\(Self.verb(pending.state)) at \(TimeText.both(pending.at))"
+        guard pending.state == state else {
+          failed = true
+          console.complain(
+            "\(id): what is scheduled is \(what)", remedy: "sluice switch \(Self.verb(pending.state)) \(name) --cancel takes it back")
+          continue
+        }
+        let status = try await underFence(fence, name, workspace) { try await driver.cancelSwitch(name, fence: $0, gateway: id) }
+        taken.append(id)
+        rows.append(Row(gateway: id.description, switch: status.switch))
+        if options.output.output == .text { console.result("\(id): cancelled: \(what)") }
+      } catch {
+        failed = true
+        refused.append((id, "\(error)"))
+        console.complain("gateway \(id): \(error)", remedy: "sluice gateway status \(id.host)")
+      }
+    }
+    if !taken.isEmpty { record(nil, at: nil, taken: taken, refused: refused, now, name, workspace, console) }
+    if options.output.output == .json { try options.output.printJSON(rows) }
+    if !found, !failed { console.complain("\(name): nothing is scheduled", remedy: "sluice gateway status shows how its switch stands") }
+    if failed || !found { throw ExitStatus.failed }
+  }
+
+  /// What is typed to bring a switch there.
+  private static func verb(_ state: SwitchMachine.State) -> String {
+    switch state {
+    case .open: "open"
+    case .queue: "queue"
+    case .closed: "close"
+    }
   }
 
   /// A run that begins just now raises the fence at the gateways a moment before the state tells of it: then the new one is used.

@@ -56,11 +56,41 @@ struct ChangeOptions: ParsableArguments {
   }
 
   /// Asks on a terminal; elsewhere `--yes` must have been said.
-  func confirm(_ question: String, _ console: Console) throws {
+  func confirm(_ question: String, _ console: Console, declined: String = "nothing was done") throws {
     if yes { return }
     guard console.asksPeople else {
-      throw ValidationError("\(question) This is not a terminal: say --yes to go ahead.")
+      console.complain("\(question) This is not a terminal: say --yes to go ahead.")
+      throw ExitStatus.usage
     }
-    if !console.confirms(question) { throw ExitStatus.failed }
+    if console.confirms(question) { return }
+    console.say(declined)
+    throw ExitStatus.failed
+  }
+}
+
+/// For commands that steer what runs already: they are the brake, and never ask. `--yes` is taken all the same, for scripts that say it everywhere.
+struct SteeringOptions: ParsableArguments {
+  @Flag(help: .hidden)
+  var yes = false
+
+  @Flag(help: "Take the service from a controller that is believed dead.")
+  var takeOver = false
+
+  @Flag(help: "Show every attempt, and count the SSH commands.")
+  var verbose = false
+
+  @Option(help: "How many seconds to stay at a gate that may open by itself, such as a gateway that does not answer; then exit 3.")
+  var patience = 60
+
+  func validate() throws { try change.validate() }
+
+  /// The same as options of a command that was agreed to.
+  var change: ChangeOptions {
+    var change = ChangeOptions()
+    change.yes = true
+    change.takeOver = takeOver
+    change.verbose = verbose
+    change.patience = patience
+    return change
   }
 }

@@ -1,3 +1,4 @@
+import ArgumentParser
 import Foundation
 import Glibc
 
@@ -40,11 +41,24 @@ struct Console: Sendable {
     return isatty(STDOUT_FILENO) == 1 && (environment["NO_COLOR"] ?? "").isEmpty && environment["TERM"] != "dumb"
   }
 
+  /// A reader that has gone away is no error of ours. A result that is lost otherwise is one, and the process ends: whatever it did is durable.
   private func write(_ text: String, to descriptor: CInt) {
     var bytes = Array(text.utf8)[...]
     while !bytes.isEmpty {
       let written = bytes.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress, $0.count) }
-      if written < 0 { if errno == EINTR { continue } else { return } }  // A reader that has gone away is no error of ours.
+      if written < 0 {
+        let number = errno
+        if number == EINTR { continue }
+        if number == EAGAIN {
+          // Somebody else has made the descriptor non-blocking.
+          var ready = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
+          _ = poll(&ready, 1, 1_000)
+          continue
+        }
+        guard descriptor == STDOUT_FILENO, number != EPIPE else { return }
+        complain("the result cannot be written to standard output (\(String(cString: strerror(number))))")
+        _exit(ExitStatus.failed.rawValue)
+      }
       bytes = bytes.dropFirst(written)
     }
   }

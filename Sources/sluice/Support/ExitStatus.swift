@@ -26,6 +26,8 @@ enum ExitStatus {
       }
     case .waiting(.interrupted): interrupted
     case .waiting: waiting
+    // Another controller has taken the fence in mid-run.
+    case .failed(let failure) where failure.kind == .fenced: held
     case .refused, .failed: failed
     case .held: held
     case .interrupted: interrupted

@@ -33,6 +33,9 @@ final class FleetSession: Sendable {
     let session: FleetSession
     do {
       session = try FleetSession(workspace, change, command: command, console: console)
+    } catch MachineLock.Failure.unusable(let error) {
+      console.complain(error.message, remedy: error.remedy)
+      throw ExitStatus.failed
     } catch let failure as MachineLock.Failure {
       let since = if case .heldBy(let holder?) = failure { ", since \(TimeText.utc(holder.since))" } else { "" }
       console.complain("\(failure)\(since)", remedy: heldRemedy ?? "wait for it; sluice status shows what it does")
@@ -158,10 +161,10 @@ final class FleetSession: Sendable {
   }
 
   /// Runs the requests to their end, tells each outcome, and throws the exit code unless all is well.
-  func perform(_ requests: [FleetRunner.Request], askedToGoBack: Bool) async throws {
+  func perform(_ requests: [FleetRunner.Request], askedToGoBack: Bool, idle: String? = nil) async throws {
     let inbox = try InboxListener(lock: lock)
     defer { inbox.stop() }
-    let printer = ProgressPrinter(console: console, fleet: workspace.fleet, verbose: change.verbose)
+    let printer = ProgressPrinter(console: console, fleet: workspace.fleet, verbose: change.verbose, tellsDoubt: idle == nil)
     let testKill = TestKill()
     let runner = runner { news in
       testKill?.see(news)
@@ -171,7 +174,7 @@ final class FleetSession: Sendable {
     let outcomes = try await runner.run(requests, interruptions: interruptions.stream, inbox: inbox.wakes)
     printer.finish()
     let text = OutcomeText(console: console)
-    for (service, outcome) in outcomes.sorted(by: { $0.key < $1.key }) { text.tell(service, outcome) }
+    for (service, outcome) in outcomes.sorted(by: { $0.key < $1.key }) { text.tell(service, outcome, idle: idle) }
     if change.verbose { console.say(ExecText.summary(hosts.statistics, events: requests.count)) }
     let worst = ExitStatus.worst(outcomes.values.map { ExitStatus.of($0, askedToGoBack: askedToGoBack) })
     if worst != .success { throw worst }

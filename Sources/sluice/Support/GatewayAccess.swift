@@ -25,7 +25,10 @@ enum GatewayAccess {
   /// The bridge's command line on the host. Roots and names hold no character that a shell takes for anything else (the manifest sees to that).
   private static func bridge(to gateway: GatewayName, on host: SluiceModel.Host) -> String {
     let directory = GatewayInstaller.directory(of: gateway, on: host)
-    let command = "exec \"\(directory)/bin/$(cat \(directory)/version)\" bridge --socket \(GatewayInstaller.socket(of: gateway, on: host))"
+    let version = "\(directory)/version"
+    let isThere = "[ -e \(version) ] || exit \(BridgeDialer.notInstalled)"
+    let command =
+      "\(isThere); exec \"\(directory)/bin/$(cat \(version))\" bridge --socket \(GatewayInstaller.socket(of: gateway, on: host))"
     return "\(host.ssh.become == .sudo ? "sudo -n " : "")sh -c '\(command)'"
   }
 

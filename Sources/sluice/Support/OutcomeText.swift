@@ -6,17 +6,27 @@ import SluiceRollout
 struct OutcomeText {
   let console: Console
 
-  func tell(_ service: ServiceName, _ outcome: FleetRunner.Outcome) {
+  /// `idle` takes the place of that there was nothing to do; nothing is said where it is empty.
+  func tell(_ service: ServiceName, _ outcome: FleetRunner.Outcome, idle: String? = nil) {
     switch outcome {
-    case .done(nil): console.say("\(service): nothing to do, everything is as asked")
+    case .done(nil):
+      let words = idle ?? "\(service): nothing to do, everything is as asked"
+      if !words.isEmpty { console.say(words) }
     case .done(let end?): tell(service, end)
     case .waiting(let gate):
       console.complain("\(service) waits: \(gate.description)", output: output(of: gate), remedy: gate.remedy(service: service))
-    case .refused(let refusal): console.complain("\(service): \(refusal.message)", remedy: refusal.remedy)
+    case .refused(let refusal):
+      let isNamed = refusal.message.hasPrefix("\(service) ")
+      console.complain(isNamed ? refusal.message : "\(service): \(refusal.message)", remedy: refusal.remedy)
     case .held(let holder):
       console.complain(
         "\(service) is held by \(holder.fence.owner.prefix { $0 != ":" }) since \(TimeText.utc(holder.since)) (epoch \(holder.fence.epoch))",
         remedy: "wait for it; if that controller is dead for certain, say --take-over")
+    case .failed(let failure) where failure.kind == .fenced:
+      let who = failure.holder.map { "\($0.owner.prefix { $0 != ":" }) (epoch \($0.epoch))" } ?? "another controller"
+      console.complain(
+        "\(service) was taken over by \(who): \(failure.message)",
+        remedy: "leave it to that controller: what was under way here is looked after by it")
     case .failed(let failure): console.complain("\(service): \(failure.message)", output: failure.output, remedy: failure.remedy)
     case .interrupted:
       console.complain(
@@ -36,7 +46,8 @@ struct OutcomeText {
     case .succeeded: console.say(console.styled("\(end.cause) of \(release) succeeded", .green))
     case .degraded: tell("\(service): \(end.cause) of \(release) ended degraded", end)
     case .rolledBack:
-      tell("\(service): \(end.cause) \(end.failures.isEmpty ? "was ended" : "failed"), and the fleet is back on \(release)", end)
+      let tried = end.wanted.flatMap { $0 == end.release ? nil : " of \($0)" } ?? ""
+      tell("\(service): \(end.cause)\(tried) \(end.failures.isEmpty ? "was ended" : "failed"), and the fleet is back on \(release)", end)
     case .failed: tell("\(service): \(end.cause) failed, and nothing of it was left behind", end)
     }
   }

@@ -22,13 +22,16 @@ final class ProgressPrinter: Sendable {
 
   private let console: Console
   private let verbose: Bool
+  /// Whether it is told that something was under way when the controller before ended.
+  private let tellsDoubt: Bool
   private let picture: RolloutPicture
   private let live: Bool
   private let state = Mutex(State())
 
-  init(console: Console, fleet: Fleet, verbose: Bool) {
+  init(console: Console, fleet: Fleet, verbose: Bool, tellsDoubt: Bool = true) {
     self.console = console
     self.verbose = verbose
+    self.tellsDoubt = tellsDoubt
     picture = RolloutPicture(fleet: fleet, console: console)
     live = console.colors
   }
@@ -61,6 +64,7 @@ final class ProgressPrinter: Sendable {
   }
 
   private func show(_ event: StoredEvent) {
+    if event.event.kind == "in-doubt", !tellsDoubt, !verbose { return }
     let text = "\(event.service): \(event.event.text)"
     switch event.event.level {
     case .info: line(text)

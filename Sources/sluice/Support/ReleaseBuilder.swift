@@ -21,9 +21,7 @@ struct ReleaseBuilder {
     let packed = try await ArtifactPacker(cacheDirectory: directory.artifacts).pack(
       manifest.artifact, baseDirectory: manifest.baseDirectory)
     let spec = ReleaseSpec(artifact: packed.digest, run: manifest.run, readiness: manifest.readiness, stop: manifest.stop)
-    var policy = manifest.policy
-    policy.secrets = manifest.secretSources.mapValues { $0.anchored(at: manifest.baseDirectory) }
-    policy.hooks = policy.hooks.mapValues { Self.anchored($0, at: manifest.baseDirectory) }
+    let policy = Self.policy(of: manifest)
     for (point, path) in policy.hooks.sorted(by: { $0.key.rawValue < $1.key.rawValue })
     where !FileManager.default.isExecutableFile(atPath: path) {
       let isThere = FileManager.default.fileExists(atPath: path)
@@ -33,6 +31,14 @@ struct ReleaseBuilder {
     }
     let secrets = try await Secrets(directory: directory).version(of: policy, record: record)
     return Built(policy: policy, spec: spec, digest: try ReleaseDigest.of(spec), secrets: secrets)
+  }
+
+  /// The manifest's policy as it is recorded.
+  static func policy(of manifest: ServiceManifest) -> ServicePolicy {
+    var policy = manifest.policy
+    policy.secrets = manifest.secretSources.mapValues { $0.anchored(at: manifest.baseDirectory) }
+    policy.hooks = policy.hooks.mapValues { Self.anchored($0, at: manifest.baseDirectory) }
+    return policy
   }
 
   static func anchored(_ path: String, at base: String) -> String {

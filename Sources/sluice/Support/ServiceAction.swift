@@ -16,17 +16,20 @@ struct ServiceAction {
   var goesBack = false
   /// A running process may take it over the inbox.
   var reachesRunning = false
+  /// What to say when it needed no rollout, in the place of that there was nothing to do; then what was in doubt before is not told first.
+  var idle: String?
 
   func run(_ verb: Command.Verb, question: String? = nil) async throws {
     let console = Console()
     let workspace = try Workspace.load(common, console)
+    try KnownNames(workspace).refuseMistaken(service: service.rawValue, console)
     if let question { try change.confirm(question, console) }
     if reachesRunning, try await leave(verb, workspace, console) { return }
     try await FleetSession.with(workspace, change, command: words, console: console) { session in
       let request = FleetRunner.Request(
         service: service, initial: workspace.services.first { $0.policy.name == service }?.policy, command: session.command(verb),
         createsRecord: false)
-      try await session.perform([request], askedToGoBack: goesBack)
+      try await session.perform([request], askedToGoBack: goesBack, idle: idle)
     }
   }
 

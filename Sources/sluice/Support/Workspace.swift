@@ -20,11 +20,7 @@ struct Workspace {
     let manifests = try read(options.files, console, onError: ExitStatus.usage)
     let named = manifests.fleets.filter { options.fleet == nil || $0.name.rawValue == options.fleet }
     guard let fleet = named.first, named.count == 1 else {
-      console.complain(
-        named.isEmpty
-          ? "the manifests declare no such fleet"
-          : "the manifests declare several fleets: \(named.map(\.name.rawValue).joined(separator: ", "))",
-        remedy: "say --fleet NAME")
+      tellFleets(options.fleet, manifests.fleets.map(\.name.rawValue), in: "the manifests", console)
       throw ExitStatus.usage
     }
     return Workspace(
@@ -32,11 +28,15 @@ struct Workspace {
       services: manifests.services.filter { $0.policy.fleet == fleet.name }, directory: options.stateDirectory, hasManifests: true)
   }
 
-  static func read(_ files: [String], _ console: Console, onError code: ExitCode) throws -> Manifests {
+  /// Where the diagnostics are what was asked for (`asResult`), they go to standard output.
+  static func read(_ files: [String], _ console: Console, onError code: ExitCode, asResult: Bool = false) throws -> Manifests {
     let result = ManifestReader.read(paths: files)
-    for diagnostic in result.diagnostics { console.say(diagnostic.rendered(color: console.colors)) }
+    let tell = asResult ? console.result : console.say
+    for diagnostic in result.diagnostics { tell(diagnostic.rendered(color: asResult ? console.drawsResults : console.colors)) }
     guard let manifests = result.manifests else {
-      console.say("\(result.errors.count) error\(result.errors.count == 1 ? "" : "s"), \(result.warnings.count) warnings: nothing was done")
+      let errors = "\(result.errors.count) error\(result.errors.count == 1 ? "" : "s")"
+      let warnings = "\(result.warnings.count) warning\(result.warnings.count == 1 ? "" : "s")"
+      tell("\(errors), \(warnings)\(asResult ? "" : ": nothing was done")")
       throw code
     }
     return manifests
@@ -46,11 +46,7 @@ struct Workspace {
     let directory = options.stateDirectory
     let fleets = known(in: directory)
     guard let name = options.fleet.map({ FleetName($0) }) ?? (fleets.count == 1 ? fleets[0] : nil), fleets.contains(name) else {
-      console.complain(
-        fleets.isEmpty
-          ? "no fleet is known in \(directory.path)"
-          : "\(directory.path) knows several fleets: \(fleets.map(\.rawValue).joined(separator: ", "))",
-        remedy: fleets.isEmpty ? "say -f PATH with the manifests; sluice adopt -f PATH reads back what runs" : "say --fleet NAME")
+      tellFleets(options.fleet, fleets.map(\.rawValue), in: directory.path, console)
       throw ExitStatus.usage
     }
     let store = try SQLiteStore(directory: directory.path, fleet: name, readOnly: true)
@@ -59,6 +55,22 @@ struct Workspace {
       throw ExitStatus.usage
     }
     return Workspace(fleet: definitions.fleet, gateways: definitions.gateways, services: [], directory: directory, hasManifests: false)
+  }
+
+  /// Why none of the fleets is the one that is meant.
+  private static func tellFleets(_ asked: String?, _ fleets: [String], in place: String, _ console: Console) {
+    let list = fleets.joined(separator: ", ")
+    if fleets.isEmpty {
+      console.complain(
+        "no fleet is known in \(place)", remedy: "say -f PATH with the manifests; sluice adopt -f PATH reads back what runs")
+    } else if let asked {
+      let near = NearestName.of(asked, in: fleets)
+      console.complain(
+        "there is no fleet \(asked) in \(place)",
+        remedy: near.map { "did you mean --fleet \($0)?" } ?? "there \(fleets.count == 1 ? "is" : "are") \(list)")
+    } else {
+      console.complain("\(place) knows several fleets: \(list)", remedy: "say --fleet NAME")
+    }
   }
 
   private static func known(in directory: StateDirectory) -> [FleetName] {
