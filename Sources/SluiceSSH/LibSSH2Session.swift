@@ -200,7 +200,18 @@ final class LibSSH2Session {
 /// What all sessions share.
 enum LibSSH2Library {
   /// The library and its cryptography are set up, once.
-  static let isReady = libssh2_init(0) == 0
+  ///
+  /// OpenSSL takes itself down when the process exits (OPENSSL_cleanup(3)), and a thread that is still shaking hands with some host would crash
+  /// in what is left. Handlers that were registered later run first (on_exit(3)): this one ends the process before that.
+  static let isReady: Bool = {
+    guard libssh2_init(0) == 0 else { return false }
+    on_exit(
+      { status, _ in
+        fflush(nil)
+        _exit(status)
+      }, nil)
+    return true
+  }()
 
   /// The handshake insists on a descriptor, and sets it to non-blocking; no byte ever passes through it.
   static let nullDescriptor = open("/dev/null", O_RDWR | O_CLOEXEC)
