@@ -25,6 +25,10 @@ struct PlanCommand: AsyncParsableCommand {
     let workspace = try Workspace.load(common, console)
     var plans: [Rehearsal.Plan] = []
     var impossible = false
+    let store = try workspace.reader()
+    let gateways = FleetCheck.gatewayChanges(workspace, known: try store?.definitions()?.gateways ?? [])
+    let unnamed = FleetCheck.unnamed(workspace, try store?.load(workspace.fleet.name).records ?? [])
+    for line in gateways + unnamed { console.say(line) }
     for manifest in workspace.services.sorted(by: Planner.order) {
       do {
         plans.append(try await Planner(workspace: workspace).plan(manifest, force: force))
@@ -42,7 +46,7 @@ struct PlanCommand: AsyncParsableCommand {
       for plan in plans { PlanText(plan).lines.forEach(console.result) }
     }
     if impossible || plans.contains(where: { $0.obstacle != nil }) { throw ExitStatus.failed }
-    if plans.contains(where: \.changes) { throw ExitStatus.changesPending }
+    if plans.contains(where: \.changes) || !gateways.isEmpty { throw ExitStatus.changesPending }
   }
 }
 

@@ -27,6 +27,7 @@ struct Apply: AsyncParsableCommand {
     let workspace = try Workspace.load(common, console)
     let manifests = workspace.services.sorted(by: Planner.order)
     let rescaled = try replicasOfManifest(manifests, workspace, console)
+    for line in FleetCheck.unnamed(workspace, try workspace.reader()?.load(workspace.fleet.name).records ?? []) { console.say(line) }
     if !change.yes {
       var changes = false
       for manifest in manifests {

@@ -1,8 +1,30 @@
 import SluiceModel
 import SluiceRollout
 
-/// What manifests may not take out of a fleet because something of Sluice's still runs there and nobody could stop it any more.
+/// Manifests against what the state knows of their fleet.
 enum FleetCheck {
+  /// Services that run and that none of these manifests names: nothing is done about them.
+  static func unnamed(_ workspace: Workspace, _ records: [ServiceRecord]) -> [String] {
+    records.filter { record in !record.instances.isEmpty && !workspace.services.contains { $0.policy.name == record.service } }
+      .map(\.service).sorted().map { "\($0) runs and is in none of these manifests: it is left alone (sluice stop \($0) ends it)" }
+  }
+
+  /// What an apply would do about gateways, and what it would leave to be done.
+  static func gatewayChanges(_ workspace: Workspace, known: [Gateway]) -> [String] {
+    workspace.gateways.flatMap { gateway in
+      let before = known.first { $0.name == gateway.name }
+      var settled = before
+      settled?.hosts = gateway.hosts
+      return gateway.processes.compactMap { id -> String? in
+        if before?.hosts.contains(id.host) != true { return "gateway \(id): would be installed" }
+        if settled != gateway {
+          return "gateway \(id): its configuration has changed; apply leaves it running, sluice gateway upgrade \(id.host) restarts it"
+        }
+        return nil
+      }
+    }
+  }
+
   /// The refusal for hosts that are in no manifest any more; nil when nothing is left on them. What is lost anyway may be forgotten.
   static func refusal(_ workspace: Workspace, _ records: [ServiceRecord]) -> Refusal? {
     for record in records.sorted(by: { $0.service < $1.service }) {
