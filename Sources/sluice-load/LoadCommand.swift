@@ -143,7 +143,8 @@ struct LoadCommand: AsyncParsableCommand {
     let tell: (@Sendable (LoadProgress) -> Void)? = progress ? { @Sendable in Report.progress($0) } : nil
     let summary = try await run.run(progress: tell)
     print(try Report.text(summary, output))
-    if summary.lost > 0 { throw ExitCode(1) }
+    // A summary that nobody can read is no proof of anything.
+    if summary.lost > 0 || fflush(nil) != 0 { throw ExitCode(1) }
   }
 
   /// Ctrl-C and SIGTERM end the run early, with its summary.

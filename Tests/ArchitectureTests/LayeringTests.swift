@@ -32,7 +32,7 @@ import Testing
     "sluice-gateway": ["SluiceGateway", "FoundationEssentials", "Glibc"],
     "sluice-load": ["SluiceLoad", "ArgumentParser", "NIOCore", "Foundation", "Dispatch", "Glibc"],
     "sluice-sample": ["NIOCore", "NIOPosix", "NIOHTTP1", "NIOWebSocket", "Synchronization", "Glibc"],
-    "sluice-simulate": ["SluiceSimulator", "ArgumentParser"],
+    "sluice-simulate": ["SluiceSimulator", "ArgumentParser", "Glibc"],
     "sluice": [
       "SluiceModel", "SluiceManifest", "SluiceTraffic", "SluiceGatewayAPI", "SluiceRollout", "SluiceEngine", "SluiceSSH", "SluiceHosts",
       "SluiceLocal", "SluiceGatewayControl", "SluiceStore", "ArgumentParser", "NIOCore", "NIOPosix", "Foundation", "Dispatch", "Glibc",

@@ -72,6 +72,24 @@ import Testing
     #expect(first == second)
   }
 
+  @Test(.enabled(if: executable != nil, "sluice-simulate is not built beside the tests"))
+  func `no seeds, seeds beyond the last one and a lost output are told by the exit status`() throws {
+    let last = "\(UInt64.max)"
+    for (arguments, output, status) in [
+      (["--seeds", "0"], "/dev/null", 64), (["--seed", last, "--seeds", "2"], "/dev/null", 64),
+      (["--seed", last, "--trace"], "/dev/null", 0), (["--seeds", "2"], "/dev/full", 1), (["--seeds", "2"], "/dev/null", 0),
+    ] as [([String], String, Int32)] {
+      let process = Process()
+      process.executableURL = SimulationTests.executable
+      process.arguments = arguments
+      process.standardOutput = FileHandle(forWritingAtPath: output)
+      process.standardError = FileHandle.nullDevice
+      try process.run()
+      process.waitUntilExit()
+      #expect(process.terminationReason == .exit && process.terminationStatus == status, "\(arguments) to \(output)")
+    }
+  }
+
   static var executable: URL? {
     var places = ProcessInfo.processInfo.environment["SLUICE_BIN"].map { [URL(filePath: $0)] } ?? []
     places.append(URL(filePath: CommandLine.arguments[0]).deletingLastPathComponent())
