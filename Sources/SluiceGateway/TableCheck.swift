@@ -11,7 +11,9 @@ extension RouteTable {
     if let host = hosts.first(where: { $0.isEmpty || !$0.utf8.allSatisfy { Octet.isHost($0) && $0 != Octet.colon } }) {
       return "\"\(host)\" is no host name"
     }
-    if pools.contains(where: { $0.split != nil }) { return "this gateway cannot split by user; leave split out" }
+    if split != nil || preview != nil || pools.contains(where: { $0.role != .serving }) {
+      return "this gateway cannot split by user; leave split, preview and role out"
+    }
     if probe.rise < 1 || probe.fall < 1 { return "rise and fall must be at least 1" }
     if probe.interval.value < 10 || probe.timeout.value < 1 { return "the probe's interval and timeout are too short" }
     if case .http(let path, let status) = probe.kind {

@@ -16,8 +16,11 @@ package struct RouteTable: Hashable, Codable, Sendable {
   package var path: String
   /// How a target is chosen for a request; each event loop chooses by what it knows itself.
   package var balance: Balance
-  /// One pool a release. In a rolling release requests go to the union of all pools.
+  /// One pool a release.
   package var pools: [Pool]
+  /// Which users go to the pool whose role is `canary`; nil: there is none.
+  package var split: Split?
+  package var preview: Preview?
   /// How the gateway judges a target's health.
   package var probe: Probe
   package var timeouts: RouteTimeouts
@@ -32,7 +35,8 @@ package struct RouteTable: Hashable, Codable, Sendable {
 
   package init(
     service: ServiceName, fence: Fence, revision: Revision, hosts: [String] = [], path: String = "/", balance: Balance = .leastConnections,
-    pools: [Pool], probe: Probe, timeouts: RouteTimeouts = RouteTimeouts(), drain: Drain = Drain(), queue: Queue = Queue(),
+    pools: [Pool], split: Split? = nil, preview: Preview? = nil, probe: Probe, timeouts: RouteTimeouts = RouteTimeouts(),
+    drain: Drain = Drain(), queue: Queue = Queue(),
     panicThreshold: BasisPoints = BasisPoints(5_000), hold: Milliseconds? = nil
   ) {
     self.service = service
@@ -42,6 +46,8 @@ package struct RouteTable: Hashable, Codable, Sendable {
     self.path = path
     self.balance = balance
     self.pools = pools
+    self.split = split
+    self.preview = preview
     self.probe = probe
     self.timeouts = timeouts
     self.drain = drain
@@ -53,15 +59,87 @@ package struct RouteTable: Hashable, Codable, Sendable {
   /// The targets of one release.
   package struct Pool: Hashable, Codable, Sendable {
     package var release: ReleaseNumber
-    /// The share of users that goes to this pool; nil: the pool takes part in the union. A value is refused until the gateway can split
-    /// by user.
-    package var split: BasisPoints?
+    package var role: Role
     package var targets: [Target]
 
-    package init(release: ReleaseNumber, split: BasisPoints? = nil, targets: [Target]) {
+    package init(release: ReleaseNumber, role: Role = .serving, targets: [Target]) {
       self.release = release
-      self.split = split
+      self.role = role
       self.targets = targets
+    }
+
+    /// Who is sent to a pool.
+    package enum Role: String, Hashable, Codable, Sendable {
+      /// Everybody that no split sends elsewhere, together with the other serving pools.
+      case serving
+      /// Those whom the table's split sends there. At most one pool, and only beside a split.
+      case canary
+      /// Nobody but the preview's hosts; its targets are probed.
+      case idle
+    }
+
+    /// A pool of before there were roles serves.
+    package init(from decoder: any Decoder) throws {
+      let container = try decoder.container(keyedBy: CodingKeys.self)
+      release = try container.decode(ReleaseNumber.self, forKey: .release)
+      role = try container.decodeIfPresent(Role.self, forKey: .role) ?? .serving
+      targets = try container.decode([Target].self, forKey: .targets)
+    }
+  }
+
+  /// Which users go to the canary pool (DESIGN section 4, rule 5). First the override, then `deny`, then `allow`, then the bucket.
+  package struct Split: Hashable, Codable, Sendable {
+    /// A user is in the canary iff its bucket is below it.
+    package var share: BasisPoints
+    /// Of the rollout: the same for all its shares, so that raising the share only adds users.
+    package var salt: String
+    /// The first revision with this split: counters begin anew with each.
+    package var generation: Revision
+    package var user: UserKey
+    package var allow: [String]
+    package var deny: [String]
+    package var override: SplitOverride?
+    /// What counts once in `exposures`; zero: every request.
+    package var userWindow: Milliseconds
+    /// What the gateway does when it has not heard of the controller; nil: nothing.
+    package var controllerLost: FallBack?
+
+    package init(
+      share: BasisPoints, salt: String, generation: Revision, user: UserKey, allow: [String] = [], deny: [String] = [],
+      override: SplitOverride? = nil, userWindow: Milliseconds = .seconds(1), controllerLost: FallBack? = nil
+    ) {
+      self.share = share
+      self.salt = salt
+      self.generation = generation
+      self.user = user
+      self.allow = allow
+      self.deny = deny
+      self.override = override
+      self.userWindow = userWindow
+      self.controllerLost = controllerLost
+    }
+  }
+
+  /// With no lease renewed for `after`, and at least `leastTargets` serving targets that may get requests, all users go to the serving pools
+  /// until a table with another revision comes.
+  package struct FallBack: Hashable, Codable, Sendable {
+    package var after: Milliseconds
+    package var leastTargets: Int
+
+    package init(after: Milliseconds, leastTargets: Int) {
+      self.after = after
+      self.leastTargets = leastTargets
+    }
+  }
+
+  /// Host names, beside the route's, that reach the pool of one release and nothing else.
+  package struct Preview: Hashable, Codable, Sendable {
+    package var hosts: [String]
+    package var release: ReleaseNumber
+
+    package init(hosts: [String], release: ReleaseNumber) {
+      self.hosts = hosts
+      self.release = release
     }
   }
 

@@ -120,10 +120,15 @@ package struct ServiceStatus: Hashable, Codable, Sendable {
   /// Whether nearly all targets fail together, so that all of them are used.
   package var panicking: Bool
   package var targets: [TargetStatus]
+  /// Rises with every status of the service that this process gives: of two, the one with the higher number is the newer, whichever came first.
+  /// Nil from a gateway that does not count yet.
+  package var sequence: UInt64?
+  /// How the split stands; nil while there is none.
+  package var split: SplitStatus?
 
   package init(
     service: ServiceName, fence: Fence, revision: Revision?, record: Revision?, switch: SwitchReport, total: RequestCounts, panicking: Bool,
-    targets: [TargetStatus]
+    targets: [TargetStatus], sequence: UInt64? = nil, split: SplitStatus? = nil
   ) {
     self.service = service
     self.fence = fence
@@ -133,6 +138,38 @@ package struct ServiceStatus: Hashable, Codable, Sendable {
     self.total = total
     self.panicking = panicking
     self.targets = targets
+    self.sequence = sequence
+    self.split = split
+  }
+}
+
+/// A split as a gateway carries it out.
+package struct SplitStatus: Hashable, Codable, Sendable {
+  package var generation: Revision
+  package var share: BasisPoints
+  /// Since when all users go to the serving pools because no controller was heard; nil: the split stands.
+  package var fallenBack: WallTime?
+
+  package init(generation: Revision, share: BasisPoints, fallenBack: WallTime? = nil) {
+    self.generation = generation
+    self.share = share
+    self.fallenBack = fallenBack
+  }
+}
+
+/// What both sides of a split have met since this process began and the split's generation stands: cumulative, so that a reader with a cursor
+/// counts nothing twice.
+package struct TrafficReport: Hashable, Codable, Sendable {
+  package var service: ServiceName
+  package var generation: Revision
+  package var canary: ReleaseTraffic
+  package var stable: ReleaseTraffic
+
+  package init(service: ServiceName, generation: Revision, canary: ReleaseTraffic, stable: ReleaseTraffic) {
+    self.service = service
+    self.generation = generation
+    self.canary = canary
+    self.stable = stable
   }
 }
 
@@ -172,5 +209,7 @@ package enum WatchLine: Hashable, Codable, Sendable {
   /// Health changed, a drain ended, a table or switch became live.
   case service(status: ServiceStatus)
   case removed(service: ServiceName)
+  /// Each second in which it changed, and after the snapshot; also for the generation before the present one while its last requests end.
+  case traffic(report: TrafficReport)
   case heartbeat(clock: WallTime)
 }

@@ -153,6 +153,7 @@ actor GatewayWatcher {
       tellAll()
     case .service(let status): change(status.service, status)
     case .removed(let service): change(service, nil)
+    case .traffic: break
     case .heartbeat:
       for service in repeats.sorted() { tell(service) }
       repeats = []

@@ -73,6 +73,7 @@ struct TimingChecks {
           at: service.document.place("spec.strategy.rolling.maxUnavailable"),
           suggestion: "write `maxUnavailable: 0, maxSurge: 1`, or `recreate`, which holds requests meanwhile")
       }
+    case .blueGreen, .canary: break
     case .recreate:
       if policy.route == nil, service.document.has("spec.strategy.recreate.queue") {
         report.warning(

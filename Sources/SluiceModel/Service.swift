@@ -93,16 +93,19 @@ package struct Route: Hashable, Codable, Sendable {
   package var path: String
   package var balance: Balance
   package var timeouts: RouteTimeouts
+  /// Where the gateway finds who a request is from; nil: a split by user is not possible.
+  package var user: UserKey?
 
   package init(
     gateway: GatewayName, hosts: [String] = [], path: String = "/", balance: Balance = .leastConnections,
-    timeouts: RouteTimeouts = RouteTimeouts()
+    timeouts: RouteTimeouts = RouteTimeouts(), user: UserKey? = nil
   ) {
     self.gateway = gateway
     self.hosts = hosts
     self.path = path
     self.balance = balance
     self.timeouts = timeouts
+    self.user = user
   }
 }
 
@@ -125,41 +128,6 @@ package struct RouteTimeouts: Hashable, Codable, Sendable {
     self.response = response
     self.idle = idle
   }
-}
-
-/// How a service moves from one release to another.
-package enum Strategy: Hashable, Codable, Sendable {
-  case rolling(Rolling)
-  case recreate(Recreate)
-}
-
-/// Replaces instances in waves.
-package struct Rolling: Hashable, Codable, Sendable {
-  package var maxUnavailable: Amount
-  package var maxSurge: Amount
-  /// A wave lies in one rack, and the next rack begins when the last is healthy.
-  package var rackOrder: Bool
-  /// What must remain if any one whole rack were lost, checked on the state after each stop.
-  package var rackLossFloor: Amount?
-  package var pauseBetween: Milliseconds
-
-  package init(
-    maxUnavailable: Amount = .count(0), maxSurge: Amount = .count(1), rackOrder: Bool = false, rackLossFloor: Amount? = nil,
-    pauseBetween: Milliseconds = .zero
-  ) {
-    self.maxUnavailable = maxUnavailable
-    self.maxSurge = maxSurge
-    self.rackOrder = rackOrder
-    self.rackLossFloor = rackLossFloor
-    self.pauseBetween = pauseBetween
-  }
-}
-
-/// Stops all, then starts all; requests wait at the gateway for at most `queue`.
-package struct Recreate: Hashable, Codable, Sendable {
-  package var queue: Milliseconds
-
-  package init(queue: Milliseconds = .seconds(20)) { self.queue = queue }
 }
 
 /// What a failed rollout does by itself.

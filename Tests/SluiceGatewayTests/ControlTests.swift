@@ -151,7 +151,7 @@ extension WithGateway {
         let breakings: [(inout RouteTable) -> Void] = [
           { $0.pools[0].targets[0].address = "localhost" }, { $0.pools[0].targets[0].port = 0 }, { $0.path = "x" },
           { $0.pools[0].targets.append($0.pools[0].targets[0]) }, { $0.hosts = ["a/b"] }, { $0.probe.rise = 0 },
-          { $0.pools[0].split = .whole }, { $0.service = "other" }, { $0.revision.epoch = 7 },
+          { $0.pools[0].role = .canary }, { $0.service = "other" }, { $0.revision.epoch = 7 },
         ]
         for breaking in breakings {
           var table = good

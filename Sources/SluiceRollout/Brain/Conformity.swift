@@ -42,6 +42,10 @@ package struct Bounds: Hashable, Sendable {
       surge = rolling.maxSurge.roundedUp(of: replicas)
       floor = max(0, replicas - rolling.maxUnavailable.roundedDown(of: replicas))
       cap = replicas + surge
+    case .blueGreen, .canary:
+      surge = replicas
+      floor = replicas
+      cap = 2 * replicas
     case .recreate:
       floor = 0
       cap = replicas
