@@ -22,6 +22,8 @@ package protocol GatewayPort: Sendable {
   func setTable(_ content: TableContent, revision: Revision, service: ServiceName, fence: Fence, gateway: GatewayID) async -> AttemptResult
   func removeTable(service: ServiceName, fence: Fence, gateway: GatewayID) async -> AttemptResult
   func replicate(_ copy: RecordCopy, service: ServiceName, fence: Fence, to gateway: GatewayID) async -> Bool
+  /// Tells the gateway that the service's controller is there: see `TableSplit.FallBack`. A gateway that cannot be reached is found out elsewhere.
+  func renewLease(_ service: ServiceName, fence: Fence, gateway: GatewayID) async
   /// Facts as they change, until the task is cancelled; it reconnects by itself. Soon after an order was answered the facts come once more:
   /// the answer and the stream may overtake each other.
   func watch(_ service: ServiceName, gateway: GatewayID) -> AsyncStream<GatewayNews>

@@ -21,9 +21,25 @@ package struct Rehearsal: Sendable {
     package var firstAction: Int
   }
 
+  /// A step that the rollout stands at, between two waves.
+  package struct StepMark: Hashable, Codable, Sendable {
+    /// From 1.
+    package var number: Int
+    /// How many waves begin before it.
+    package var afterWaves: Int
+    /// Whom the new release gets.
+    package var share: Audience.Share
+    package var hold: Milliseconds
+    /// Whether an operator is asked.
+    package var asks: Bool
+    /// Whether it is judged by what its users meet.
+    package var isJudged: Bool
+  }
+
   package struct Plan: Hashable, Codable, Sendable {
     package var service: ServiceName
     package var waves: [WavePlan]
+    package var steps: [StepMark]
     /// Every attempt, in order: what apply will send.
     package var actions: [Action]
     package var floor: Int
@@ -60,7 +76,7 @@ package struct Rehearsal: Sendable {
   package init(engine: Engine, service: ServiceName) {
     self.engine = engine
     self.service = service
-    plan = Plan(service: service, waves: [], actions: [], floor: 0, cap: 0, staged: [])
+    plan = Plan(service: service, waves: [], steps: [], actions: [], floor: 0, cap: 0, staged: [])
   }
 
   /// Throws what the brain would refuse.
@@ -92,6 +108,8 @@ package struct Rehearsal: Sendable {
   package var records: [ServiceRecord] { engine.records }
 
   private var open: [Attempt] = []
+  private var approvals: [Engine.Event] = []
+  private var promotions = 0
 
   /// Ends the oldest open attempt, or lets time pass to the next wake-up.
   private mutating func advance() -> Bool {
@@ -118,6 +136,11 @@ package struct Rehearsal: Sendable {
       case .cancel(_, let attempt): open.removeAll { $0.id == attempt }
       case .wake(let wait): wakeAt = time + wait
       case .refuse(_, _, let why): refusal = why
+      case .rest(_, .waiting(.approval)):
+        // The operator who reads the plan is the one who will be asked.
+        promotions += 1
+        let command = Command(id: "promote-\(promotions)", by: "plan", at: WallTime(milliseconds: 0), verb: .promote(full: false))
+        approvals.append(.input(service, .command(command)))
       case .rest(_, let rest):
         rested = true
         if case .done(let end) = rest {
@@ -126,14 +149,29 @@ package struct Rehearsal: Sendable {
         }
       }
     }
+    noteStep()
     measure()
+    let next = approvals
+    approvals = []
+    if !next.isEmpty { step(next) }
+  }
+
+  /// A step begins to be held when its share is to be sent.
+  private mutating func noteStep() {
+    guard let record = engine.record(service), let state = record.rollout?.step, state.stage == .holding, let step = record.stepPlan,
+      plan.steps.last?.number != state.index + 1
+    else { return }
+    plan.steps.append(
+      StepMark(
+        number: state.index + 1, afterWaves: plan.waves.count, share: step.share, hold: step.hold, asks: step.approve,
+        isJudged: step.analysis != nil))
   }
 
   private mutating func read(_ notes: [StoredEvent]) {
     for note in notes where note.event.kind == "wave-begun" {
       guard let record = engine.record(service), let wave = record.rollout?.wave else { continue }
       let added = wave.replacements.compactMap { $0.new.flatMap { record.instance($0) } }
-      let bounds = Bounds(strategy: record.policy.strategy, replicas: record.rollout?.goal.replicas ?? 0)
+      let bounds = record.policy.strategy.rules.bounds(replicas: record.rollout?.goal.replicas ?? 0)
       plan.floor = bounds.floor
       plan.cap = bounds.cap
       plan.waves.append(
@@ -146,7 +184,7 @@ package struct Rehearsal: Sendable {
   /// Serving and existing instances at this moment, into the wave that runs.
   private mutating func measure() {
     guard let record = engine.record(service), record.rollout?.wave != nil, !plan.waves.isEmpty else { return }
-    let serving = record.instances.filter(\.isServing)
+    let serving = record.instances.filter(record.serves)
     let worst = engine.fleet.racks.map { rack in serving.count { engine.fleet.host($0.host)?.rack != rack.name } }.min() ?? 0
     let last = plan.waves.count - 1
     plan.waves[last].leastServing = min(plan.waves[last].leastServing, serving.count)

@@ -10,6 +10,7 @@ struct RunnerSession {
     /// Patience with open attempts, or with a gate, is over.
     case giveUp
     case gateTimedOut(ServiceName)
+    case leaseDue(ServiceName)
   }
 
   private let runner: FleetRunner
@@ -21,6 +22,7 @@ struct RunnerSession {
   private var helpers: [Task<Void, Never>] = []
   private var timer: Task<Void, Never>?
   private var gateTimers: [ServiceName: Task<Void, Never>] = [:]
+  private var leaseTimers: [ServiceName: Task<Void, Never>] = [:]
   private var interruptions = 0
   /// Ids of the commands that this run is for: only their refusal ends it.
   private var own: Set<String> = []
@@ -46,7 +48,10 @@ struct RunnerSession {
     let send = send
     helpers.append(Task { for await _ in interruptions { send.yield(.interrupted) } })
     helpers.append(Task { for await _ in inbox { send.yield(.inbox) } })
-    defer { for task in helpers + Array(tasks.values) + Array(gateTimers.values) { task.cancel() }; timer?.cancel() }
+    defer {
+      for task in helpers + Array(tasks.values) + Array(gateTimers.values) + Array(leaseTimers.values) { task.cancel() }
+      timer?.cancel()
+    }
     try await begin(requests)
     if !awaited.isEmpty {
       for await signal in signals {
@@ -120,6 +125,10 @@ struct RunnerSession {
     case .giveUp: giveUp()
     case .gateTimedOut(let service):
       if let gate = engine.record(service)?.rollout?.gate, outcomes[service] == nil { outcomes[service] = .waiting(gate) }
+    case .leaseDue(let service):
+      leaseTimers[service] = nil
+      renewLease(service)
+      keepLease(service)
     }
   }
 
@@ -130,7 +139,10 @@ struct RunnerSession {
   private mutating func step(_ events: [Engine.Event]) throws {
     let effects = engine.handle(events, now: ports.time.monotonic(), wall: ports.time.wall())
     for effect in effects { try perform(effect) }
-    for service in awaited { timeGate(service) }
+    for service in awaited {
+      timeGate(service)
+      keepLease(service)
+    }
   }
 
   private mutating func perform(_ effect: Engine.Effect) throws {
@@ -182,10 +194,27 @@ struct RunnerSession {
   /// A gate that may open by itself is waited at for a bounded time.
   private mutating func timeGate(_ service: ServiceName) {
     let gate = engine.record(service)?.rollout?.gate
-    if let gate, gate.opensByItself {
+    if let gate, gate.opensByItself, !gate.endsByTime {
       if gateTimers[service] == nil { gateTimers[service] = later(runner.options.gatePatience, .gateTimedOut(service)) }
     } else {
       gateTimers.removeValue(forKey: service)?.cancel()
+    }
+  }
+
+  /// While gateways would fall back without a controller, they hear of this one four times in the time that they wait.
+  private mutating func keepLease(_ service: ServiceName) {
+    guard let fallBack = engine.record(service)?.table.content?.split?.fallBack else {
+      leaseTimers.removeValue(forKey: service)?.cancel()
+      return
+    }
+    if leaseTimers[service] == nil { leaseTimers[service] = later(Milliseconds(fallBack.after.value / 4), .leaseDue(service)) }
+  }
+
+  private mutating func renewLease(_ service: ServiceName) {
+    guard let record = engine.record(service), let fence = fences[service] else { return }
+    let gateways = ports.gateways
+    for id in engine.view(for: service).processes(of: record.policy.route) {
+      Task { await gateways.renewLease(service, fence: fence, gateway: id) }
     }
   }
 

@@ -123,6 +123,8 @@ package struct ServiceStatus: Hashable, Codable, Sendable {
   /// Rises with every status of the service that this process gives: of two, the one with the higher number is the newer, whichever came first.
   /// Nil from a gateway that does not count yet.
   package var sequence: UInt64?
+  /// The process that gives it; nil from a gateway that does not tell.
+  package var boot: String?
   /// How the split stands; nil while there is none.
   package var split: SplitStatus?
 

@@ -93,6 +93,11 @@ package final class SluiceGatewayDriver: GatewayPort {
     } catch { return false }
   }
 
+  package func renewLease(_ service: ServiceName, fence: Fence, gateway: GatewayID) async {
+    // What refuses it or cannot be reached is told by the stream and by orders.
+    let _: ServiceStatus? = try? await ask("PUT", service, "/lease", FenceOrder(fence: fence), gateway)
+  }
+
   package func watch(_ service: ServiceName, gateway: GatewayID) -> AsyncStream<GatewayNews> {
     // Each element is all that is known, so a slow reader loses nothing when it gets only the newest.
     let (stream, continuation) = AsyncStream.makeStream(of: GatewayNews.self, bufferingPolicy: .bufferingNewest(16))

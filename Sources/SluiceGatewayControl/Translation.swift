@@ -11,9 +11,31 @@ extension RouteTable {
     self.init(
       service: service, fence: fence, revision: revision, hosts: content.route.hosts, path: content.route.path,
       balance: content.route.balance,
-      pools: releases.map { release, targets in Pool(release: release, targets: targets.map { Target($0, service: service) }) },
-      probe: Probe(content.readiness), timeouts: content.route.timeouts, drain: Drain(longLived: content.drain.longLived),
+      pools: releases.map { release, targets in
+        Pool(release: release, role: Pool.Role(release, in: content), targets: targets.map { Target($0, service: service) })
+      }, split: content.split.map { Split($0) },
+      preview: content.preview.map { Preview(hosts: $0.hosts, release: $0.release) }, probe: Probe(content.readiness),
+      timeouts: content.route.timeouts, drain: Drain(longLived: content.drain.longLived),
       hold: content.hold)
+  }
+}
+
+extension RouteTable.Pool.Role {
+  fileprivate init(_ release: ReleaseNumber, in content: TableContent) {
+    if content.split?.release == release {
+      self = .canary
+    } else {
+      self = content.idle?.contains(release) ?? false ? .idle : .serving
+    }
+  }
+}
+
+extension RouteTable.Split {
+  fileprivate init(_ split: TableSplit) {
+    self.init(
+      share: split.share, salt: split.salt, generation: split.generation, user: split.user, allow: split.allow, deny: split.deny,
+      override: split.override, userWindow: split.userWindow,
+      controllerLost: split.fallBack.map { .init(after: $0.after, leastTargets: $0.leastTargets) })
   }
 }
 
@@ -39,7 +61,9 @@ extension RouteTable.Probe {
 
 extension GatewayFact {
   init(_ status: ServiceStatus, gateway: GatewayID) {
-    self.init(gateway: gateway, revision: status.revision, targets: status.targets.map { TargetFact($0) })
+    self.init(
+      gateway: gateway, revision: status.revision, targets: status.targets.map { TargetFact($0) }, boot: status.boot,
+      sequence: status.sequence, fellBack: status.split?.fallenBack != nil)
   }
 }
 

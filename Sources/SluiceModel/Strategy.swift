@@ -54,14 +54,14 @@ package struct Canary: Hashable, Codable, Sendable {
   package var allow: [String]
   package var deny: [String]
   /// A header by which testers choose the pool themselves.
-  package var override: SplitOverride?
+  package var override: TesterHeader?
   package var controllerLost: ControllerLost
   package var analysis: Analysis?
   /// How the rest is replaced after the last step.
   package var maxSurge: Amount
 
   package init(
-    steps: [CanaryStep], allow: [String] = [], deny: [String] = [], override: SplitOverride? = nil,
+    steps: [CanaryStep], allow: [String] = [], deny: [String] = [], override: TesterHeader? = nil,
     controllerLost: ControllerLost = ControllerLost(), analysis: Analysis? = nil, maxSurge: Amount = .share(BasisPoints(2_500))
   ) {
     self.steps = steps
@@ -98,6 +98,21 @@ package struct CanaryStep: Hashable, Codable, Sendable {
     self.maxHold = maxHold ?? max(hold * 6, .minutes(30))
     self.approve = approve
     self.analysis = analysis
+  }
+}
+
+/// A header by which testers choose the pool, as a manifest declares it.
+package struct TesterHeader: Hashable, Codable, Sendable {
+  package var header: String
+  /// Where the word is read that guards it.
+  package var secret: SecretSource
+  /// SHA-256 of that word; nil until a release is applied.
+  package var digest: Digest?
+
+  package init(header: String, secret: SecretSource, digest: Digest? = nil) {
+    self.header = header
+    self.secret = secret
+    self.digest = digest
   }
 }
 

@@ -5,6 +5,10 @@ package struct UserKey: Hashable, Codable, Sendable {
   /// The cookie that is issued with `absent: issue`. A request that carries it is known by it, also where `source` is another one.
   package var issued: IssuedCookie
 
+  /// A cookie of Sluice's own: what a canary goes by where the route does not say.
+  package static let standard = UserKey(
+    source: .cookie(IssuedCookie.defaultName), absent: .issue, issued: IssuedCookie(name: IssuedCookie.defaultName))
+
   package init(source: Source, absent: Absent, issued: IssuedCookie) {
     self.source = source
     self.absent = absent
@@ -42,6 +46,9 @@ package struct UserKey: Hashable, Codable, Sendable {
     package var lifetime: Milliseconds
     package var secure: Bool
     package var sameSite: SameSite
+
+    /// The name where the manifest gives none.
+    package static let defaultName = "sluice_user"
 
     package init(name: String, lifetime: Milliseconds = Milliseconds(365 * 86_400_000), secure: Bool = false, sameSite: SameSite = .lax) {
       self.name = name

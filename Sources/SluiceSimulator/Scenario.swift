@@ -11,6 +11,8 @@ package struct Scenario: Sendable {
   package var badReleases: [Int: Int]
   /// What is applied, one after another, each once the last has come to rest.
   package var releases: [Int]
+  /// How many of 10 000 steps that ask for approval the operator aborts.
+  package var rejections = 0
   /// How many of 10 000 orders are long on their way.
   package var delays = 0
   /// The controller dies when this many effects have been dispatched; then it starts again.
@@ -123,12 +125,19 @@ package struct Scenario: Sendable {
     policy.drain.timeout = .seconds(Int64(random.integer(in: 5...20)))
     policy.progressDeadline = .minutes(3)
     policy.failureBudget = .count(random.integer(in: 0...1))
-    if random.happens(8_000) {
+    let kind = random.integer(in: 0...9)
+    if kind < 4 {
       var rolling = Rolling(
         maxUnavailable: .count(random.integer(in: 0...max(0, min(2, replicas - 1)))), maxSurge: .count(random.integer(in: 0...2)))
       if rolling.maxSurge == .count(0) && rolling.maxUnavailable == .count(0) { rolling.maxSurge = .count(1) }
       rolling.rackOrder = random.happens(3_000)
       policy.strategy = .rolling(rolling)
+    } else if kind < 7 {
+      policy.strategy = .canary(canary(&random))
+      policy.route?.user = UserKey(source: .cookie("uid"), absent: .issue, issued: .init(name: "uid"))
+    } else if kind < 9 {
+      let keep = Milliseconds(Int64(random.integer(in: 0...20) * 1_000))
+      policy.strategy = .blueGreen(BlueGreen(preview: ["preview"], approve: random.happens(3_000), keepOld: keep))
     } else {
       policy.strategy = .recreate(Recreate(queue: .seconds(20)))
     }
@@ -136,10 +145,25 @@ package struct Scenario: Sendable {
     return policy
   }
 
-  static let verbs = ["abort", "pause", "scale", "interrupt", "restart", "supersede", "drain", "exclude", "rollback", "retry"]
+  private static func canary(_ random: inout Randomness) -> Canary {
+    var users = 0
+    let steps = (0..<random.integer(in: 1...3)).map { _ in
+      users = min(10_000, users + random.integer(in: 1...5) * 1_000)
+      return CanaryStep(
+        users: BasisPoints(users), hold: Milliseconds(Int64(random.integer(in: 0...20) * 1_000)), approve: random.happens(2_500))
+    }
+    let lost = ControllerLost(after: .seconds(Int64(random.integer(in: 5...30))), then: random.happens(8_000) ? .stable : .stay)
+    return Canary(steps: steps, controllerLost: lost, maxSurge: .count(random.integer(in: 1...2)))
+  }
+
+  static let verbs = [
+    "abort", "pause", "scale", "interrupt", "restart", "supersede", "drain", "exclude", "rollback", "retry", "promote", "promote full",
+    "split",
+  ]
 
   private mutating func worsen(_ random: inout Randomness) {
     delays = 200
+    rejections = 1_500
     if random.happens(3_000), let bad = releases.dropFirst().randomElement(&random) { badReleases[bad] = random.integer(in: 1...3) }
     let names = fleet.hosts.filter { $0.slots > 0 }.map(\.name)
     for _ in 0..<random.integer(in: 0...2) {

@@ -72,6 +72,12 @@ struct SimulatedHost {
 struct SimulatedGateway {
   var running = true
   var linked = true
+  /// How often it has started.
+  var starts = 1
+  /// How many facts this start has told.
+  var told: UInt64 = 0
+  /// It has sent all users to the stable release on its own.
+  var fellBack = false
   var fence: Fence?
   var content: TableContent?
   var revision: Revision?
@@ -83,15 +89,17 @@ struct SimulatedGateway {
 
   var answers: Bool { running && linked }
 
-  func facts(_ id: GatewayID) -> GatewayFact {
+  mutating func facts(_ id: GatewayID) -> GatewayFact {
+    told += 1
     let targets = (content?.targets ?? []).map { target in
       TargetFact(instance: target.instance, healthy: healthy.contains(target.instance), inFlight: inFlight[target.instance] ?? 0)
     }
-    return GatewayFact(gateway: id, revision: revision, targets: targets)
+    return GatewayFact(gateway: id, revision: revision, targets: targets, boot: "\(starts)", sequence: told, fellBack: fellBack)
   }
 
   func routes(_ number: Int) -> Bool {
-    content?.targets.contains { $0.instance == number && !$0.draining } ?? false
+    guard let content, let target = content.targets.first(where: { $0.instance == number && !$0.draining }) else { return false }
+    return !(content.idle?.contains(target.release) ?? false)
   }
 }
 

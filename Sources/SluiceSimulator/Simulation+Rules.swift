@@ -8,16 +8,16 @@ extension Simulation {
   mutating func checkDecision(_ before: ServiceRecord, _ after: ServiceRecord) {
     guard let rollout = after.rollout ?? before.rollout else { return }
     let replicas = rollout.goal.release == nil ? 0 : rollout.goal.replicas
-    let bounds = Bounds(strategy: scenario.policy.strategy, replicas: replicas)
+    let bounds = scenario.policy.strategy.rules.bounds(replicas: replicas)
     let taken = after.instances.filter { instance in
       // What a gateway has just called unhealthy was taken by a fault; what is found gone was taken before.
       if instance.phase == .retired || hosts[instance.host]?.instances[instance.number] == nil { return false }
       if after.gateways.contains(where: { $0.target(instance.number)?.healthy == false }) { return false }
-      return instance.condemned != nil && before.instance(instance.number).map { $0.condemned == nil && $0.isServing } ?? false
+      return instance.condemned != nil && before.instance(instance.number).map { $0.condemned == nil && before.serves($0) } ?? false
     }
     everServed.formUnion(after.instances.lazy.filter(\.isServing).map(\.number))
-    let serving = after.instances.count(where: \.isServing)
-    let was = before.instances.count(where: \.isServing)
+    let serving = after.instances.count(where: after.serves)
+    let was = before.instances.count(where: before.serves)
     if !taken.isEmpty, !rollout.overridesFloor, serving < bounds.floor, serving < was {
       violate("1", "\(taken.map(\.number)) taken out: \(serving) serve, the floor is \(bounds.floor)")
     }
@@ -26,6 +26,7 @@ extension Simulation {
       violate("2", "\(existing) exist, the cap is \(bounds.cap)")
     }
     checkMemory(after)
+    checkAudience(before, after)
     for attempt in after.attempts where after.attempts.count(where: { $0.action.object == attempt.action.object }) > 1 {
       violate("10", "two attempts are open on \(attempt.action.object)")
     }
@@ -59,14 +60,39 @@ extension Simulation {
     scenario.gateway.processes.filter { !(record.gateway($0)?.excluded ?? false) }
   }
 
-  /// Instances that users are really served by, and the controller has heard that they are.
+  /// Instances that users are really served by, and the controller has heard that they are: at every gateway, or, where two releases are kept
+  /// apart and gateways may differ for a moment, at the gateway that has the fewest.
   func servingTruth() -> Int {
     guard let record = engine?.record(service) else { return 0 }
-    return record.instances.count { instance in
-      everServed.contains(instance.number) && hosts[instance.host]?.isReady(instance.number, at: time) == true
-        && counted(record).allSatisfy {
-          gateways[$0]?.routes(instance.number) == true && gateways[$0]?.healthy.contains(instance.number) == true
-        }
+    let ready = record.instances.filter { everServed.contains($0.number) && hosts[$0.host]?.isReady($0.number, at: time) == true }
+    let gateways = counted(record).compactMap { self.gateways[$0] }
+    func isServed(_ instance: Instance, by gateway: SimulatedGateway) -> Bool {
+      gateway.routes(instance.number) && gateway.healthy.contains(instance.number)
+    }
+    if record.rollout?.audience == nil { return ready.count { instance in gateways.allSatisfy { isServed(instance, by: $0) } } }
+    return gateways.map { gateway in ready.count { isServed($0, by: gateway) } }.min() ?? 0
+  }
+
+  /// Rules 5 and 6 on a decision: going forward users are only added, and they go back only as far as the stable release can carry them.
+  private mutating func checkAudience(_ before: ServiceRecord, _ after: ServiceRecord) {
+    guard let rollout = after.rollout, let former = before.rollout?.audience, let audience = rollout.audience,
+      former.release == audience.release
+    else { return }
+    if former.salt != audience.salt {
+      violate("5", "the salt of release \(audience.release) changes from \(former.salt) to \(audience.salt)")
+    }
+    guard let was = former.share.order, let share = audience.share.order, was != share else { return }
+    let serving = after.instances.count { $0.release == audience.release && $0.isServing }
+    if was == 0, serving == 0 { violate("6", "users go to release \(audience.release), of which nothing serves") }
+    guard share < was, rollout.step?.byHand == nil else { return }
+    if rollout.direction.isForward, audience.release == rollout.goal.release {
+      return violate("5", "the share of release \(audience.release) falls from \(former.share) to \(audience.share) on the way forward")
+    }
+    let wanted = rollout.direction.isForward ? rollout.stableWanted : rollout.goal.replicas
+    // What a gateway says under an older table counts at first, and then no more.
+    let stable = [before, after].map { $0.instances.count { $0.release == rollout.origin.release && $0.isServing } }.max() ?? 0
+    if wanted > 0, stable * 10_000 < (10_000 - share) * wanted - wanted {
+      violate("6", "\(audience.share) of release \(audience.release) remain, but stable has \(stable) of \(wanted) instances")
     }
   }
 
@@ -75,7 +101,7 @@ extension Simulation {
     guard faultsSoFar == 0, !goalMoved, let record = engine?.record(service), let rollout = record.rollout, !rollout.overridesFloor else {
       return
     }
-    let bounds = Bounds(strategy: scenario.policy.strategy, replicas: rollout.goal.release == nil ? 0 : rollout.goal.replicas)
+    let bounds = scenario.policy.strategy.rules.bounds(replicas: rollout.goal.release == nil ? 0 : rollout.goal.replicas)
     let after = servingTruth()
     if after < before, after < bounds.floor { violate("1", "truly serving: \(after), floor \(bounds.floor)") }
   }
@@ -114,6 +140,21 @@ extension Simulation {
     for id in scenario.gateway.processes where record.table.content != nil && gateways[id]?.revision != record.table.revision {
       violate("9", "\(id) has table \(gateways[id]?.revision?.description ?? "none"), decided was \(record.table.revision)")
     }
+    if let content = record.table.content, content.split != nil || content.idle != nil || content.preview != nil {
+      violate("5", "users are still kept apart at the end")
+    }
     if !record.attempts.isEmpty { violate("10", "attempts are left open: \(record.attempts.map(\.id))") }
+  }
+}
+
+extension Audience.Share {
+  /// More users, higher number; nil: it cannot be said.
+  fileprivate var order: Int? {
+    switch self {
+    case .nobody: 0
+    case .users(let share): share.value
+    case .shared: nil
+    case .everybody: 10_000
+    }
   }
 }

@@ -119,6 +119,7 @@ extension Simulation {
     gateways[id]?.fence = fence
     gateways[id]?.content = content
     gateways[id]?.revision = revision
+    gateways[id]?.fellBack = false
     for target in content?.targets ?? [] {
       if target.draining, state.drainingSince[target.instance] == nil {
         gateways[id]?.drainingSince[target.instance] = time
@@ -133,7 +134,6 @@ extension Simulation {
     checkFloor(before: before)
     note("\(id) has table \(revision?.description ?? "none")")
     after(200...1_500, .gatewayLooks(id))
-    after(100...1_100, .gatewayRepeats(id))
     if let facts = gateways[id]?.facts(id) { after(1...30, .answers(of, service, attempt, .succeeded(.gateway(facts)), nil)) }
   }
 
@@ -163,10 +163,33 @@ extension Simulation {
 
   /// News of a gateway reach the controller, if there is one and a way to it: in the order in which they were told, for they are one stream.
   mutating func tell(_ id: GatewayID) {
-    guard let state = gateways[id], state.answers, engine != nil else { return }
+    guard gateways[id]?.answers == true, engine != nil, let fact = gateways[id]?.facts(id) else { return }
     let at = max(time + Int64(random.integer(in: 1...40)), newsAt[id] ?? 0)
     newsAt[id] = at
-    queue.push(at, .engine(incarnation, [.input(service, .gateway(state.facts(id)))]))
+    queue.push(at, .engine(incarnation, [.input(service, .gateway(fact))]))
+  }
+
+  /// A controller that is gone, or that cannot reach a gateway, renews no lease.
+  mutating func watchLeases() {
+    for id in scenario.gateway.processes {
+      if engine != nil, gateways[id]?.linked == true {
+        if unheardSince[id] != nil { unheardSince[id] = nil }
+      } else if unheardSince[id] == nil {
+        unheardSince[id] = time
+        if let after = gateways[id]?.content?.split?.fallBack?.after.value { queue.push(time + after, .leaseEnds(id, since: time)) }
+      }
+    }
+  }
+
+  /// The same rule as the gateway's.
+  mutating func leaseEnds(_ id: GatewayID, since: Int64) {
+    guard unheardSince[id] == since, let state = gateways[id], state.running, !state.fellBack, let content = state.content,
+      let split = content.split, let fallBack = split.fallBack, time - since >= fallBack.after.value
+    else { return }
+    let serving = content.targets.count { $0.release != split.release && state.routes($0.instance) && state.healthy.contains($0.instance) }
+    guard serving >= fallBack.leastTargets else { return }
+    gateways[id]?.fellBack = true
+    note("\(id) sends all users to the stable release")
   }
 
   mutating func begin(_ fault: Scenario.Fault) {
@@ -181,6 +204,8 @@ extension Simulation {
       change(host) {
         $0.running = false
         $0.inFlight = [:]
+        $0.starts += 1
+        $0.told = 0
       }
     case .flapping(let host): hosts[host]?.flapping = true
     case .diskFull(let host): hosts[host]?.full = true
@@ -244,6 +269,9 @@ extension Simulation {
     case "supersede": command = applied(90)
     case "rollback": command = .rollback(to: nil)
     case "retry": command = .retry
+    case "promote": command = .promote(full: false)
+    case "promote full": command = .promote(full: true)
+    case "split": command = .split(BasisPoints(random.integer(in: 0...6) * 1_000))
     case "drain", "undrain":
       cordons = verb == "drain" ? [host] : []
       engine?.cordons = cordons

@@ -51,9 +51,9 @@ package struct Simulation {
     case fault(Scenario.Fault)
     case faultEnds(Scenario.Fault)
     case gatewayLooks(GatewayID)
-    /// After an order was answered its stream tells once more how things stand: the answer may have been older than what came before it.
-    case gatewayRepeats(GatewayID)
     case gatewaySilent(Int, GatewayID)
+    /// Nobody has renewed its lease since then.
+    case leaseEnds(GatewayID, since: Int64)
     case drained(GatewayID, Int)
     case command(String)
   }
@@ -71,6 +71,8 @@ package struct Simulation {
   var fence: Fence?
   /// Rises with every start of a controller: what an earlier one waits for reaches nobody.
   var incarnation = 0
+  /// Since when no controller has been heard by a gateway; nil: it is.
+  var unheardSince: [GatewayID: Int64] = [:]
   /// When the newest news of each gateway arrives.
   var newsAt: [GatewayID: Int64] = [:]
   var dispatched = 0
@@ -127,6 +129,7 @@ package struct Simulation {
         break
       }
       happen(happening)
+      watchLeases()
     }
     if !finished, violations.isEmpty { violate("9", "silence: nothing will happen any more, and the service does not rest") }
     return Report(
@@ -165,7 +168,7 @@ package struct Simulation {
     case .fault(let fault): begin(fault)
     case .faultEnds(let fault): end(fault)
     case .gatewayLooks(let id): look(id)
-    case .gatewayRepeats(let id): tell(id)
+    case .leaseEnds(let id, let since): leaseEnds(id, since: since)
     case .gatewaySilent(let of, let id):
       if of == incarnation, gateways[id]?.answers == false { feed([.input(service, .gatewayUnreachable(id, "no heartbeat"))]) }
     case .drained(let id, let number):
@@ -289,8 +292,9 @@ package struct Simulation {
         continue
       }
       gateways[id]?.fence = claim.fence
-      answers.append((id, .granted(state.facts(id), nil)))
-      inputs.append(.gateway(state.facts(id)))
+      guard let fact = gateways[id]?.facts(id) else { continue }
+      answers.append((id, .granted(fact, nil)))
+      inputs.append(.gateway(fact))
     }
     return answers
   }
@@ -392,6 +396,7 @@ package struct Simulation {
       let verb: Command.Verb =
         switch gate {
         case .failed: operatorActs % 2 == 1 ? .abort : .retry
+        case .approval: random.happens(scenario.rejections) ? .abort : .promote(full: random.happens(scenario.rejections))
         default: .resume
         }
       // The process has ended with exit 3; what the operator types is a new one, which looks at everything again.

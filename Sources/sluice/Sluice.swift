@@ -18,7 +18,8 @@ struct Sluice: AsyncParsableCommand {
       CommandGroup(
         name: "Services",
         subcommands: [
-          Status.self, RolloutCommand.self, Rollback.self, SwitchCommand.self, Stop.self, Start.self, Restart.self, Scale.self, Logs.self,
+          Status.self, RolloutCommand.self, Rollback.self, Split.self, SwitchCommand.self, Stop.self, Start.self, Restart.self, Scale.self,
+          Logs.self,
         ]),
       CommandGroup(name: "Fleet", subcommands: [HostsCommand.self, Drain.self, Undrain.self, GatewayCommand.self, Adopt.self]),
       CommandGroup(name: "History", subcommands: [History.self, Events.self]),

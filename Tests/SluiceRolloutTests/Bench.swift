@@ -60,8 +60,8 @@ struct Bench {
 
   /// A controller takes the fence and sees every host and gateway as it is.
   mutating func take(epoch: UInt64) {
-    tell(.takenOver(Fence(owner: "test", epoch: epoch)))
     open = []
+    tell(.takenOver(Fence(owner: "test", epoch: epoch)))
     for id in view.processes(of: record.policy.route) where !silent.contains(id) { tell(.gateway(fact(id))) }
   }
 

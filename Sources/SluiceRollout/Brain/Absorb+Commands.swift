@@ -10,6 +10,8 @@ extension Absorber {
     case .resume: try resume()
     case .abort: try abort("aborted by \(command.by)")
     case .retry: try retry()
+    case .promote(let full): try promote(full: full, command)
+    case .split(let share): try split(share, command)
     case .rollback(let to): try rollback(to: to, command)
     case .scale(let count): try scale(count, command)
     case .restart(let instance): try restart(instance, command)
@@ -75,12 +77,13 @@ extension Absorber {
     record.rollout = nil
     // Their outcomes belong to the rollout that is gone.
     record.attempts.removeAll { $0.action.object == .hook || $0.action.object == .replica }
-    begin("apply", goal: goal, origin: origin, former: former, command, countsLost: true)
+    begin("apply", goal: goal, origin: origin, inherited: rollout.audience, former: former, command, countsLost: true)
     if record.rollout?.direction.isForward ?? false { unwind(to: goal) }
   }
 
   private mutating func begin(
-    _ cause: String, goal: Goal, origin: Goal? = nil, former: ServicePolicy? = nil, _ command: Command, countsLost: Bool = false,
+    _ cause: String, goal: Goal, origin: Goal? = nil, inherited: Audience? = nil, former: ServicePolicy? = nil, _ command: Command,
+    countsLost: Bool = false,
     overridesFloor: Bool = false
   ) {
     var rollout = Rollout(
@@ -91,6 +94,7 @@ extension Absorber {
     record.nextRollout += 1
     record.rollout = rollout
     record.backoffs = []
+    beginSteps(inheriting: inherited)
     let target = goal.release.map { "release \($0) × \(goal.replicas)" } ?? "no instance"
     note(.info, "rollout-begun", "\(cause) by \(command.by): \(target)\(overridesFloor ? ", the floor overridden" : "")")
     guard countsLost else { return }
@@ -197,6 +201,8 @@ extension Absorber {
     record.scale = count == record.policy.replicas ? nil : count
     if record.rollout != nil {
       record.rollout?.goal.replicas = count
+      // By steps the stable pool serves nearly all users: it grows or shrinks at once.
+      if record.rollout?.step != nil { record.rollout?.stableReplicas = count }
       note(.info, "scaled", "scaled to \(count) in mid-rollout by \(command.by)")
       return
     }

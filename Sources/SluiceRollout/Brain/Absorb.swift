@@ -138,9 +138,14 @@ struct Absorber {
         $0.targets = []
       }
     case .hook(let point, let wave): hookEnded(HookCall(point, wave: wave))
-    case .replicate:
-      if record.rollout?.wave?.stage == .recording { enterWave() }
+    case .replicate: recorded()
     }
+  }
+
+  /// Others know what was decided: it is acted upon.
+  private mutating func recorded() {
+    if record.rollout?.wave?.stage == .recording { return enterWave() }
+    if record.rollout?.step?.stage == .recording { record.rollout?.step?.stage = .holding }
   }
 
   private mutating func hookEnded(_ call: HookCall) {
@@ -197,7 +202,7 @@ struct Absorber {
       // One copy less is no reason to leave a service half-way; nor is it kept quiet.
       let tries = backOff(attempt.action.object)
       note(.warning, "not-replicated", failure.message, attempt)
-      if tries >= 3, record.rollout?.wave?.stage == .recording { enterWave() }
+      if tries >= 3 { recorded() }
     }
   }
 
@@ -314,13 +319,15 @@ struct Absorber {
   /// A gateway's facts. One that was on its way while a newer table was acknowledged says nothing new; a gateway that has started again
   /// may really have an older table, or none, and is given the newest.
   private mutating func see(_ fact: GatewayFact) {
-    if let known = record.gateway(fact.gateway), let boot = fact.boot, boot == known.boot, let acknowledged = known.revision,
-      fact.revision.map({ $0 < acknowledged }) ?? true
-    {
-      return changeGateway(fact.gateway) { $0.reach = .reachable }
+    if let known = record.gateway(fact.gateway), let boot = fact.boot, boot == known.boot {
+      let isOlder = known.sequence.map { (fact.sequence ?? $0) < $0 } ?? false
+      let isBehind = known.revision.map { acknowledged in fact.revision.map { $0 < acknowledged } ?? true } ?? false
+      if isOlder || isBehind { return changeGateway(fact.gateway) { $0.reach = .reachable } }
     }
     changeGateway(fact.gateway) {
       $0.boot = fact.boot
+      $0.sequence = fact.sequence
+      $0.fellBack = fact.fellBack ? true : nil
       $0.reach = .reachable
       $0.revision = fact.revision
       $0.targets = fact.targets

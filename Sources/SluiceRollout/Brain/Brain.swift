@@ -58,8 +58,11 @@ struct Decider {
     if let gate = record.rollout?.gate, !gate.isCounted { progress() }
     if record.rollout != nil { record.rollout?.gate = nil }
     admitGateways()
+    // What gateways say under tables that this record has not seen is no ground for anything.
+    if isBehindGateways { composeTable() }
     trackHealth()
     loseInstances()
+    steerAudience()
     if record.rollout != nil { advanceRollout() }
     moveInstances()
     composeTable()

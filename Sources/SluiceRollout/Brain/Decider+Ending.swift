@@ -69,13 +69,18 @@ extension Decider {
     back.renew = []
     // Secrets belong to the service, not to the release: only where nothing but them was to change do they go back too.
     if rollout.goal.release != rollout.origin.release { back.secrets = rollout.goal.secrets }
-    if record.scale != nil, rollout.goal.replicas == record.scale, back.replicas != record.scale { record.scale = nil }
+    if let replicas = rollout.stableReplicas {
+      back.replicas = replicas
+    } else if record.scale != nil, rollout.goal.replicas == record.scale, back.replicas != record.scale {
+      record.scale = nil
+    }
     restorePolicy(rollout)
     let tells = policy.hooks[.failed] != nil && !byOperator
     record.rollout?.goal = back
     record.rollout?.direction = .back(because: failure.message, byOperator: byOperator)
     record.rollout?.stage = .preparing
     record.rollout?.wave = nil
+    record.rollout?.step = nil
     record.rollout?.restUntil = nil
     record.rollout?.pausedBy = nil
     record.rollout?.hooks = tells ? [HookCall(.failed)] : []
@@ -111,7 +116,11 @@ extension Decider {
       case .stopping, .retired, .lost: continue
       case .reserved, .starting, .checking, .warming, .serving: break
       }
-      let conforms = Conformity(record: record, view: view, goal: goal, goesBack: goesBack).holds(wanted)
+      var conforms = Conformity(record: record, view: view, goal: goal, goesBack: goesBack).holds(wanted)
+      // By steps, the stable pool is kept, and made whole, beside the new one.
+      if !goesBack, let rollout = record.rollout, rollout.step != nil {
+        conforms = conforms || Conformity(record: record, view: view, goal: rollout.origin, goesBack: true).holds(wanted)
+      }
       if conforms, instance.condemned != .failed {
         change(instance.number) { $0.condemned = nil }
       } else if instance.condemned == nil, !instance.isServing, !record.mayServe(instance, gateways: requiredGateways) {
@@ -138,6 +147,11 @@ extension Decider {
       turnRound(failure, condemnsRelease: false)
     } else if lost, !leaves {
       finishWaves(rollout)
+    } else if rollout.goal.replicas > rollout.origin.replicas {
+      // There is no room for what was asked for in mid-rollout: what stood before comes first.
+      note(.warning, "scale-dropped", "back to \(rollout.origin.replicas) instances: \(failure.message)")
+      record.rollout?.goal.replicas = rollout.origin.replicas
+      record.scale = nil
     } else {
       record.rollout?.stoppedBy = failure
     }

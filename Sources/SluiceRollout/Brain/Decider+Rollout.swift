@@ -36,9 +36,8 @@ extension Decider {
   /// The files go to every host that the waves will use, all hosts at once, before the first wave.
   private mutating func prepare(_ rollout: Rollout) {
     guard let release = rollout.goal.release.flatMap({ record.release($0) }) else { return enter(.preDeploy) }
-    let planner = planner(rollout)
     var hosts: [HostName] = []
-    let projection = planner.projection()
+    let projection = planner(rollout).projection()
     // What cannot be brought to its end is not begun; where faults have taken something, as much as can be done is.
     if let failure = projection.blocked, rollout.direction.isForward, !rollout.overridesFloor, rollout.waves == 0,
       !record.instances.contains(where: { $0.phase == .lost })
@@ -46,7 +45,7 @@ extension Decider {
       return blocked(failure, rollout)
     }
     for wave in projection.waves {
-      for instance in wave.added where !hosts.contains(instance.host) { hosts.append(instance.host) }
+      for instance in wave where !hosts.contains(instance.host) { hosts.append(instance.host) }
     }
     // Waves under way already have theirs fixed.
     for instance in record.instances where instance.phase == .reserved && !hosts.contains(instance.host) { hosts.append(instance.host) }
@@ -65,12 +64,11 @@ extension Decider {
     progress()
   }
 
+  var manner: WaveManner { policy.strategy.rules.manner }
+
   func isNewRelease(_ rollout: Rollout) -> Bool { rollout.goal.release != nil && rollout.goal.release != rollout.origin.release }
 
-  func planner(_ rollout: Rollout) -> WavePlanner {
-    WavePlanner(
-      record: record, view: view, goal: rollout.goal, goesBack: !rollout.direction.isForward, ignoresFloor: rollout.overridesFloor)
-  }
+  func planner(_ rollout: Rollout) -> RolloutPlanner { RolloutPlanner(record: record, view: view, rollout: rollout) }
 
   // MARK: Waves
 
@@ -92,7 +90,7 @@ extension Decider {
     // Every gateway has the last table, and its word on health, before anything more is taken out. One that is silent is a gate (`noteGate`).
     if record.table.content != nil, !everyGatewayHasTheTable || requiredGateways.contains(where: isSilent) { return }
     switch planner(rollout).next() {
-    case .settled: settle(rollout)
+    case .settled: if let plan = record.stepPlan { holdStep(rollout, plan) } else { settle(rollout) }
     case .wave(let replacements, let added): begin(replacements, added, rollout)
     case .waits(let serving, let floor): record.rollout?.gate = .servingFloor(serving: serving, floor: floor)
     case .blocked(let failure): blocked(failure, rollout)
@@ -102,8 +100,8 @@ extension Decider {
   private mutating func begin(_ replacements: [Replacement], _ added: [Instance], _ rollout: Rollout) {
     // A recreate holds requests while nothing serves, also in the wave that tries again what the last one could not start.
     let olds = replacements.compactMap(\.old)
-    let kept = record.instances.contains { $0.isServing && !olds.contains($0.number) }
-    let holds = if case .recreate = policy.strategy { !added.isEmpty && !kept && rollout.origin.release != nil } else { false }
+    let kept = record.instances.contains { record.serves($0) && !olds.contains($0.number) }
+    let holds = manner.holding != nil && !added.isEmpty && !kept && rollout.origin.release != nil
     let wave = Wave(number: rollout.waves + 1, replacements: replacements, holds: holds)
     record.instances += added
     record.nextInstance = max(record.nextInstance, (added.map(\.number).max() ?? 0) + 1)
@@ -143,7 +141,7 @@ extension Decider {
       let olds = wave.replacements.compactMap(\.old)
       let allOldGone = olds.allSatisfy(isGone)
       var ended = true
-      let mayStart = if case .recreate = policy.strategy { allOldGone } else { true }
+      let mayStart = manner.holding == nil || allOldGone
       for replacement in wave.replacements where !step(replacement, mayStart: mayStart) { ended = false }
       if !ended, standsInItsOwnWay(wave) { ended = true }
       if ended {
@@ -154,8 +152,8 @@ extension Decider {
     case .postWave:
       note(.info, "wave-ended", "wave \(wave.number) has ended")
       record.rollout?.wave = nil
-      if case .rolling(let rolling) = policy.strategy, rolling.pauseBetween > .zero {
-        let rest = now + rolling.pauseBetween
+      if manner.pauseBetween > .zero {
+        let rest = now + manner.pauseBetween
         record.rollout?.restUntil = rest
       }
       progress()
@@ -177,11 +175,11 @@ extension Decider {
       case .serving, .retired, .lost: break
       }
     }
-    let planner = WavePlanner(
-      record: model, view: view, goal: rollout.goal, goesBack: !rollout.direction.isForward, ignoresFloor: rollout.overridesFloor)
-    switch planner.next() {
+    switch RolloutPlanner(record: model, view: view, rollout: rollout).next() {
     case .settled: break
     case .wave(let replacements, _) where replacements.contains { $0.new != nil && $0.order == .newFirst }: break
+    // Others may go meanwhile: those that no users are sent to any more, say.
+    case .wave(let replacements, _) where Set(replacements.compactMap(\.old)).isDisjoint(with: wave.replacements.compactMap(\.old)): break
     case .wave, .waits, .blocked: return false
     }
     record.instances = model.instances
@@ -230,7 +228,7 @@ extension Decider {
   /// Rule 2, at the moment at which one more would exist.
   private var fitsUnderCap: Bool {
     guard let goal = record.rollout?.goal else { return true }
-    let bounds = Bounds(strategy: policy.strategy, replicas: goal.release == nil ? 0 : goal.replicas)
+    let bounds = policy.strategy.rules.bounds(replicas: goal.release == nil ? 0 : goal.replicas)
     return record.instances.count(where: \.isExisting) < bounds.cap
   }
 
@@ -252,7 +250,7 @@ extension Decider {
     guard let number, let instance = record.instance(number) else { return true }
     if isGone(number) { return true }
     guard instance.condemned == nil else { return false }
-    guard instance.isServing || record.mayServe(instance, gateways: requiredGateways) else {
+    guard record.serves(instance) || record.mayServe(instance, gateways: requiredGateways) else {
       change(number) { $0.condemned = reason }
       return false
     }
@@ -266,13 +264,14 @@ extension Decider {
     if rollout.overridesFloor || rollout.goal.release == nil { return true }
     // Where a gateway is silent, it is the gateway that is waited for.
     if requiredGateways.contains(where: isSilent) { return false }
-    let bounds = Bounds(strategy: policy.strategy, replicas: rollout.goal.replicas)
-    let left = record.instances.filter { $0.isServing && $0.number != instance.number }
+    let bounds = policy.strategy.rules.bounds(replicas: rollout.goal.replicas)
+    let left = record.instances.filter { record.serves($0) && $0.number != instance.number }
     if left.count < bounds.floor {
-      record.rollout?.gate = .servingFloor(serving: left.count + (instance.isServing ? 1 : 0), floor: bounds.floor)
+      let serving = left.count + (record.serves(instance) ? 1 : 0)
+      record.rollout?.gate = .servingFloor(serving: serving, floor: bounds.floor)
       return false
     }
-    if case .rolling(let rolling) = policy.strategy, let share = rolling.rackLossFloor {
+    if let share = manner.rackLossFloor {
       let least = share.roundedUp(of: rollout.goal.replicas)
       for rack in view.fleet.racks {
         let remaining = left.count { view.fleet.host($0.host)?.rack != rack.name }

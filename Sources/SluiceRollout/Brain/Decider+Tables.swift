@@ -31,8 +31,9 @@ extension Decider {
     let readiness =
       release.flatMap { record.release($0) }?.spec.readiness ?? record.table.content?.readiness ?? record.releases.last?.spec.readiness
       ?? ReadinessCheck(probe: .tcp)
-    let content = TableContent(route: route, readiness: readiness, drain: policy.drain, targets: targets, hold: hold)
-    if content != record.table.content || isBehindGateways { raise(content) }
+    var content = TableContent(route: route, readiness: readiness, drain: policy.drain, targets: targets, hold: hold)
+    admit(to: &content)
+    if content != record.table.content || isBehindGateways || takeBackFallBack() { raise(content) }
     for index in record.instances.indices {
       let number = record.instances[index].number
       let admitted = content.targets.contains { $0.instance == number && !$0.draining }
@@ -44,16 +45,77 @@ extension Decider {
     }
   }
 
+  /// Who is sent where, while two releases are kept apart.
+  private func admit(to content: inout TableContent) {
+    guard let rollout = record.rollout, let audience = rollout.audience else { return }
+    var idle: [ReleaseNumber] = []
+    for target in content.targets where !record.carriesUsers(target.release) && !idle.contains(target.release) {
+      idle.append(target.release)
+    }
+    idle.sort()
+    if !idle.isEmpty { content.idle = idle }
+    if case .users(let share) = audience.share, let user = policy.route?.user,
+      content.targets.contains(where: { $0.release == audience.release })
+    {
+      content.split = split(audience, share, user, before: record.table.content?.split)
+    }
+    if case .blueGreen(let blueGreen) = policy.strategy, !blueGreen.preview.isEmpty, audience.share == .nobody,
+      audience.release == rollout.goal.release, idle.contains(audience.release)
+    {
+      content.preview = TablePreview(hosts: blueGreen.preview, release: audience.release)
+    }
+  }
+
+  private func split(_ audience: Audience, _ share: BasisPoints, _ user: UserKey, before: TableSplit?) -> TableSplit {
+    var split = TableSplit(release: audience.release, share: share, salt: audience.salt, generation: nextRevision, user: user)
+    if case .canary(let canary) = policy.strategy {
+      split.allow = canary.allow
+      split.deny = canary.deny
+      split.override = canary.override.flatMap { tester in
+        tester.digest.map { SplitOverride(header: tester.header, digest: $0) }
+      }
+      split.userWindow = (record.stepPlan?.analysis ?? canary.analysis)?.userWindow ?? .seconds(1)
+      split.fallBack = fallBack(canary.controllerLost)
+    }
+    if let before, split.sends(theSameAs: before) { split.generation = before.generation }
+    return split
+  }
+
+  /// Only while the stable release is whole, and not where an operator has been asked and the controller has left on purpose.
+  private func fallBack(_ lost: ControllerLost) -> TableSplit.FallBack? {
+    guard lost.then == .stable, let rollout = record.rollout, let step = rollout.step, rollout.direction.isForward, !step.asks,
+      rollout.pausedBy == nil
+    else { return nil }
+    let stable = record.instances.count { $0.release == rollout.origin.release && $0.condemned == nil && $0.phase == .serving }
+    guard stable >= rollout.stableWanted else { return nil }
+    return TableSplit.FallBack(after: lost.after, leastTargets: rollout.stableWanted)
+  }
+
+  /// A gateway that has heard of no controller has sent everybody to the stable release: it is told anew, and the step begins again.
+  private mutating func takeBackFallBack() -> Bool {
+    let fallen = record.gateways.filter { $0.fellBack == true && $0.reach.isReachable && $0.revision == record.table.revision }
+    guard let first = fallen.first, record.rollout?.audience != nil else { return false }
+    record.rollout?.step?.since = nil
+    note(
+      .warning, "fell-back",
+      "gateway \(first.id) had sent all users to the stable release, because no controller was heard; the step begins again")
+    return true
+  }
+
   /// A gateway has a newer table than this record knows: the record is an older copy that was gone on from.
-  private var isBehindGateways: Bool {
+  var isBehindGateways: Bool {
     record.gateways.contains { state in state.revision.map { $0 > record.table.revision } ?? false }
+  }
+
+  private var nextRevision: Revision {
+    let newest = record.gateways.compactMap(\.revision).reduce(record.table.revision, max)
+    return Revision(epoch: max(record.fence?.epoch ?? 0, newest.epoch), version: newest.version + 1)
   }
 
   private mutating func raise(_ content: TableContent?) {
     let behind = isBehindGateways
-    let newest = record.gateways.compactMap(\.revision).reduce(record.table.revision, max)
+    record.table.revision = nextRevision
     record.table.content = content
-    record.table.revision = Revision(epoch: max(record.fence?.epoch ?? 0, newest.epoch), version: newest.version + 1)
     guard behind else { return }
     // What an older table said of these was undone by tables that this record has not seen.
     let revision = record.table.revision
@@ -67,8 +129,7 @@ extension Decider {
 
   /// Requests are held while a recreate is between its old and its new instances.
   private var hold: Milliseconds? {
-    guard let rollout = record.rollout, let wave = rollout.wave, wave.holds, wave.stage == .running,
-      case .recreate(let recreate) = policy.strategy
+    guard let rollout = record.rollout, let wave = rollout.wave, wave.holds, wave.stage == .running, let queue = manner.holding
     else { return nil }
     // Where it stands still, whoever serves is let serve.
     if rollout.interrupted || rollout.stoppedBy != nil {
@@ -76,13 +137,13 @@ extension Decider {
         if case .draining = instance.phase { return false }
         return instance.condemned == nil && (instance.phase == .serving || instance.phase == .warming(acknowledged: nil))
       }
-      return stands ? nil : recreate.queue
+      return stands ? nil : queue
     }
     let back = wave.replacements.allSatisfy { replacement in
       guard let new = replacement.new, let instance = record.instance(new) else { return replacement.new == nil }
       return instance.isServing
     }
-    return back ? nil : recreate.queue
+    return back ? nil : queue
   }
 
   /// Every gateway gets every table; an excluded one gets it as soon as it is heard of again, and nobody waits for it.

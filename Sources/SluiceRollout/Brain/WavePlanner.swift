@@ -13,26 +13,54 @@ package struct WavePlanner {
     case blocked(Failure)
   }
 
+  /// Which instances a plan is about.
+  enum Members: Hashable {
+    case all
+    case only(ReleaseNumber)
+    /// Of releases that a rollout by steps neither comes from nor goes to: superseded ones.
+    case neither(ReleaseNumber, ReleaseNumber)
+
+    func contains(_ instance: Instance) -> Bool {
+      switch self {
+      case .all: true
+      case .only(let release): instance.release == release
+      case .neither(let one, let other): instance.release != one && instance.release != other
+      }
+    }
+  }
+
   private let record: ServiceRecord
   private let view: FleetView
   private let goal: Goal
   private let bounds: Bounds
   private let conforms: Conformity
   private let ignoresFloor: Bool
+  private let members: Members
 
   package init(record: ServiceRecord, view: FleetView, goal: Goal, goesBack: Bool, ignoresFloor: Bool = false) {
+    let bounds = record.policy.strategy.rules.bounds(replicas: goal.release == nil ? 0 : goal.replicas)
+    self.init(record: record, view: view, goal: goal, goesBack: goesBack, ignoresFloor: ignoresFloor, members: .all, bounds: bounds)
+  }
+
+  /// For one of the pools of a rollout by steps.
+  init(
+    record: ServiceRecord, view: FleetView, goal: Goal, goesBack: Bool, ignoresFloor: Bool, members: Members, bounds: Bounds
+  ) {
     self.record = record
     self.view = view
     self.goal = goal
     self.ignoresFloor = ignoresFloor
-    bounds = Bounds(strategy: record.policy.strategy, replicas: goal.release == nil ? 0 : goal.replicas)
+    self.members = members
+    self.bounds = bounds
     conforms = Conformity(record: record, view: view, goal: goal, goesBack: goesBack)
   }
 
+  private var serving: Int { record.instances.count { members.contains($0) && record.serves($0) } }
+
   /// The next wave, or why there is none.
   package func next() -> Step {
-    let keep = record.instances.filter(conforms.holds)
-    var leaving = record.instances.filter { $0.takesPlace && $0.condemned == nil && !conforms.holds($0) }
+    let keep = record.instances.filter { members.contains($0) && conforms.holds($0) }
+    var leaving = record.instances.filter { members.contains($0) && $0.takesPlace && $0.condemned == nil && !conforms.holds($0) }
     let wanted = goal.release == nil ? 0 : goal.replicas
     var staying = keep
     if keep.count > wanted {
@@ -47,10 +75,10 @@ package struct WavePlanner {
     // An override is for where there is no other way: what can be done above the floor is done above it.
     if draft.replacements.isEmpty, ignoresFloor { draft = self.draft(leaving, missing: missing, staying: staying, ignoresFloor: true) }
     if draft.replacements.isEmpty {
-      let serving = record.instances.count(where: \.isServing)
-      if !draft.noHost, record.instances.contains(where: { $0.condemned == nil && $0.phase == .serving && $0.healthySince == nil }) {
-        return .waits(serving: serving, floor: bounds.floor)
+      let waits = record.instances.contains {
+        members.contains($0) && $0.condemned == nil && $0.phase == .serving && $0.healthySince == nil
       }
+      if !draft.noHost, waits { return .waits(serving: serving, floor: bounds.floor) }
       return .blocked(draft.obstacle(leaving: leaving.count, missing: missing))
     }
     return .wave(draft.replacements, draft.added)
@@ -58,7 +86,7 @@ package struct WavePlanner {
 
   private func draft(_ leaving: [Instance], missing: Int, staying: [Instance], ignoresFloor: Bool) -> Draft {
     var draft = Draft(planner: self, staying: staying, ignoresFloor: ignoresFloor)
-    if case .recreate = record.policy.strategy {
+    if record.policy.strategy.rules.manner.holding != nil {
       draft.recreate(leaving: leaving, missing: missing)
     } else {
       draft.roll(leaving: leaving, missing: missing)
@@ -66,39 +94,9 @@ package struct WavePlanner {
     return draft
   }
 
-  /// All waves from here on if every action works: what `plan` shows, and the hosts that staging needs.
-  /// `blocked` says why they would not get to the end.
-  package func projection(
-    limit: Int = 10_000
-  ) -> (waves: [(replacements: [Replacement], added: [Instance])], blocked: Failure?) {
-    var waves: [(replacements: [Replacement], added: [Instance])] = []
-    var model = record
-    for index in model.instances.indices where model.instances[index].condemned == nil && model.instances[index].takesPlace {
-      model.instances[index].phase = .serving
-      model.instances[index].healthySince = model.instances[index].healthySince ?? .zero
-    }
-    model.instances.removeAll { $0.condemned != nil || $0.phase == .retired }
-    while waves.count < limit {
-      let planner = WavePlanner(record: model, view: view, goal: goal, goesBack: conforms.goesBack, ignoresFloor: ignoresFloor)
-      let step = planner.next()
-      if case .blocked(let failure) = step { return (waves, failure) }
-      guard case .wave(let replacements, let added) = step else { break }
-      waves.append((replacements, added))
-      let gone = Set(replacements.compactMap(\.old))
-      model.instances.removeAll { gone.contains($0.number) }
-      for var instance in added {
-        instance.phase = .serving
-        instance.healthySince = .zero
-        model.instances.append(instance)
-        model.nextInstance = max(model.nextInstance, instance.number + 1)
-      }
-    }
-    return (waves, nil)
-  }
-
   /// Whether users lose nothing when it goes. One that a silent gateway may have in service is not among these.
   private func costsNothing(_ instance: Instance) -> Bool {
-    !instance.isServing && !record.mayServe(instance, gateways: view.requiredGateways(record))
+    !record.serves(instance) && !record.mayServe(instance, gateways: view.requiredGateways(record))
   }
 
   /// Unhealthy ones first, they cost nothing; then by rack and host as the fleet lists them.
@@ -158,12 +156,12 @@ package struct WavePlanner {
 
     /// Takes as many as floor and cap allow at once; with rack order, of one rack only.
     mutating func roll(leaving: [Instance], missing: Int) {
-      var addable = bounds.cap - planner.record.instances.count(where: \.takesPlace)
-      let serving = planner.record.instances.count(where: \.isServing)
+      let existing = planner.record.instances.count(where: \.takesPlace)
+      var addable = bounds.addable(to: existing, replicas: planner.goal.replicas)
+      let serving = planner.serving
       var takeable = ignoresFloor ? Int.max / 2 : max(0, serving - bounds.floor)
       var missing = missing
-      var byRack = false
-      if case .rolling(let rolling) = planner.record.policy.strategy { byRack = rolling.rackOrder }
+      let byRack = planner.record.policy.strategy.rules.manner.rackOrder
       // A stopped service has nothing to keep serving.
       if planner.goal.release == nil { takeable = Int.max / 2 }
 
@@ -248,7 +246,7 @@ package struct WavePlanner {
           output: placement.reasons().joined(separator: "\n"),
           remedy: "add slots or hosts, widen ports, or let the strategy stop one first (maxUnavailable: 1)")
       }
-      let serving = planner.record.instances.count(where: \.isServing)
+      let serving = planner.serving
       return Failure(
         .host,
         "\(leaving) instances are to go and \(max(0, missing)) to come, but \(serving) serve, the floor is \(bounds.floor) and the cap \(bounds.cap)",

@@ -25,6 +25,10 @@ package struct Command: Hashable, Codable, Sendable {
     case abort
     /// Goes forward again after `stoppedBy`.
     case retry
+    /// Ends the step that a rollout is in; `full` skips the ones after it too.
+    case promote(full: Bool)
+    /// Gives the new release this share of users, instead of its step's.
+    case split(BasisPoints)
     /// nil: the release before the one that runs.
     case rollback(to: ReleaseNumber?)
     case scale(Int)

@@ -43,12 +43,21 @@ package struct GatewayFact: Hashable, Codable, Sendable {
   package var targets: [TargetFact]
   /// New with each start of the gateway; nil where it does not tell.
   package var boot: String?
+  /// Of two facts of one start, the one with the higher number is the newer; nil where it does not tell.
+  package var sequence: UInt64?
+  /// It sends all users to the stable release, because it has heard of no controller.
+  package var fellBack: Bool
 
-  package init(gateway: GatewayID, revision: Revision?, targets: [TargetFact] = [], boot: String? = nil) {
+  package init(
+    gateway: GatewayID, revision: Revision?, targets: [TargetFact] = [], boot: String? = nil, sequence: UInt64? = nil,
+    fellBack: Bool = false
+  ) {
     self.gateway = gateway
     self.revision = revision
     self.targets = targets
     self.boot = boot
+    self.sequence = sequence
+    self.fellBack = fellBack
   }
 
   /// What it says of that instance.

@@ -55,6 +55,12 @@ package struct Rollout: Hashable, Codable, Sendable {
   package var portsTaken: Int
   /// The release that it was begun for, also when it goes back; nil in records of before this was kept.
   package let wanted: ReleaseNumber?
+  /// The step it is in, where the strategy goes by steps; nil before and after them.
+  package var step: StepState?
+  /// How many instances of the stable release an operator has asked for in mid-rollout; nil: as many as `origin` says.
+  package var stableReplicas: Int?
+  /// Who gets which release, while two are kept apart; nil: all of them serve all users.
+  package var audience: Audience?
 
   package enum Direction: Hashable, Codable, Sendable {
     case forward
@@ -86,6 +92,14 @@ package struct Rollout: Hashable, Codable, Sendable {
     portsTaken = 0
     wanted = goal.release
   }
+}
+
+extension Rollout {
+  /// How many instances the stable release shall have while the rollout goes by steps.
+  package var stableWanted: Int { stableReplicas ?? origin.replicas }
+
+  /// New with each rollout, and the same on whatever machine it goes on.
+  func salt(of service: ServiceName) -> String { "\(service)/\(number)" }
 }
 
 /// A hook that is due.
@@ -173,20 +187,27 @@ package enum Gate: Hashable, Codable, Sendable {
   case servingFloor(serving: Int, floor: Int)
   case rackLossFloor(RackName, remaining: Int, floor: Int)
   case interrupted
+  /// A step lasts until that active time.
+  case holding(step: Int, Audience.Share, until: Milliseconds)
+  /// A step has lasted long enough and an operator is to say that it may end.
+  case approval(step: Int, Audience.Share)
 
   /// Whether time or the world may open it without an operator.
   package var opensByItself: Bool {
     switch self {
-    case .gatewayUnreachable, .servingFloor, .rackLossFloor: true
-    case .paused, .failed, .interrupted: false
+    case .gatewayUnreachable, .servingFloor, .rackLossFloor, .holding: true
+    case .paused, .failed, .interrupted, .approval: false
     }
   }
+
+  /// Whether it ends by a time that is known: nobody loses patience with it.
+  package var endsByTime: Bool { if case .holding = self { true } else { false } }
 
   /// Whether the wait counts towards `progressDeadline`: too few that serve may be the new release's own doing.
   package var isCounted: Bool {
     switch self {
     case .servingFloor, .rackLossFloor: true
-    case .gatewayUnreachable, .paused, .failed, .interrupted: false
+    case .gatewayUnreachable, .paused, .failed, .interrupted, .holding, .approval: false
     }
   }
 
@@ -201,6 +222,9 @@ package enum Gate: Hashable, Codable, Sendable {
     case .rackLossFloor(let rack, let remaining, let floor):
       "were \(rack) lost now, \(remaining) instances would remain, and rackLossFloor is \(floor)"
     case .interrupted: "interrupted"
+    case .holding(let step, .everybody, _): "step \(step): all users are on the new release, the old one is kept for a while"
+    case .holding(let step, let share, _): "step \(step): \(share) on the new release, for the time of the step"
+    case .approval(let step, let share): "step \(step): \(share) on the new release; it goes on when you say so"
     }
   }
 
@@ -208,6 +232,7 @@ package enum Gate: Hashable, Codable, Sendable {
   package func remedy(service: ServiceName) -> String {
     switch self {
     case .paused, .interrupted: "sluice rollout resume \(service)"
+    case .holding, .approval: "sluice rollout promote \(service), or sluice rollout abort \(service)"
     case .failed: "sluice rollout retry \(service), or sluice rollout abort \(service)"
     case .gatewayUnreachable(let gateway, _):
       "bring \(gateway.host) back, or, when no user reaches it, sluice gateway exclude \(gateway.host)"

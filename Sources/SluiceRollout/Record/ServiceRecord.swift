@@ -63,7 +63,9 @@ package struct ServiceRecord: Hashable, Codable, Sendable {
   ///
   /// Rule 1 lets nothing that may be serving go as if it cost nothing.
   package func mayServe(_ instance: Instance, gateways: [GatewayID]) -> Bool {
-    guard instance.phase == .serving, instance.condemned == nil, instance.healthySince == nil else { return false }
+    guard instance.phase == .serving, instance.condemned == nil, instance.healthySince == nil, carriesUsers(instance.release) else {
+      return false
+    }
     let verdicts = gateways.map { gateway($0)?.verdict(on: instance) ?? .unknown }
     return verdicts.contains(.unknown) && !verdicts.contains(.unhealthy)
   }
@@ -128,6 +130,10 @@ package struct GatewayState: Hashable, Codable, Sendable {
   package var targets: [TargetFact]
   /// Which start of it said so last.
   package var boot: String?
+  /// The number of the newest status of that start.
+  package var sequence: UInt64?
+  /// It has sent all users to the stable release because it heard of no controller; nil: it has not.
+  package var fellBack: Bool?
 
   package init(id: GatewayID) {
     self.id = id
@@ -166,6 +172,10 @@ package struct TableContent: Hashable, Codable, Sendable {
   package var targets: [TableTarget]
   /// Requests wait, at most so long, while this stands.
   package var hold: Milliseconds?
+  /// Releases that users are not sent to; nil: none.
+  package var idle: [ReleaseNumber]?
+  package var split: TableSplit?
+  package var preview: TablePreview?
 
   package init(route: Route, readiness: ReadinessCheck, drain: DrainPolicy, targets: [TableTarget], hold: Milliseconds?) {
     self.route = route
@@ -173,6 +183,67 @@ package struct TableContent: Hashable, Codable, Sendable {
     self.drain = drain
     self.targets = targets
     self.hold = hold
+  }
+}
+
+/// Which users go to one release of a table.
+package struct TableSplit: Hashable, Codable, Sendable {
+  package var release: ReleaseNumber
+  package var share: BasisPoints
+  package var salt: String
+  /// The first table with these users: gateways count anew with each.
+  package var generation: Revision
+  package var user: UserKey
+  package var allow: [String]
+  package var deny: [String]
+  package var override: SplitOverride?
+  package var userWindow: Milliseconds
+  /// When gateways that hear of no controller send all users to the stable release, as long as so many of its targets serve.
+  package var fallBack: FallBack?
+
+  package struct FallBack: Hashable, Codable, Sendable {
+    package var after: Milliseconds
+    package var leastTargets: Int
+
+    package init(after: Milliseconds, leastTargets: Int) {
+      self.after = after
+      self.leastTargets = leastTargets
+    }
+  }
+
+  package init(
+    release: ReleaseNumber, share: BasisPoints, salt: String, generation: Revision, user: UserKey, allow: [String] = [],
+    deny: [String] = [], override: SplitOverride? = nil, userWindow: Milliseconds = .zero, fallBack: FallBack? = nil
+  ) {
+    self.release = release
+    self.share = share
+    self.salt = salt
+    self.generation = generation
+    self.user = user
+    self.allow = allow
+    self.deny = deny
+    self.override = override
+    self.userWindow = userWindow
+    self.fallBack = fallBack
+  }
+
+  /// Whether the same users go the same ways, so that counting goes on.
+  func sends(theSameAs other: TableSplit) -> Bool {
+    var same = other
+    same.generation = generation
+    same.fallBack = fallBack
+    return same == self
+  }
+}
+
+/// Host names that reach one release only.
+package struct TablePreview: Hashable, Codable, Sendable {
+  package var hosts: [String]
+  package var release: ReleaseNumber
+
+  package init(hosts: [String], release: ReleaseNumber) {
+    self.hosts = hosts
+    self.release = release
   }
 }
 

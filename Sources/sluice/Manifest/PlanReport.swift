@@ -23,6 +23,19 @@ struct PlanReport: Codable {
     var attempts: [String]
   }
 
+  struct Step: Codable {
+    var number: Int
+    /// How many waves begin before it.
+    var afterWaves: Int
+    /// Whom the new release gets: `10% of users`.
+    var share: String
+    /// In basis points; nil where it is no share of users.
+    var users: Int?
+    var holdMilliseconds: Int64
+    var approve: Bool
+    var analysis: Bool
+  }
+
   var service: String
   var changes: Bool
   var floor: Int
@@ -30,6 +43,7 @@ struct PlanReport: Codable {
   /// What is sent before the first wave.
   var before: [String]
   var waves: [Wave]
+  var steps: [Step]
   /// Why it would stop, or would not begin.
   var obstacle: String?
   /// What to do about that.
@@ -49,6 +63,12 @@ struct PlanReport: Codable {
         added: wave.added.map { Added(instance: "\(service)/\($0.number)", host: $0.host.rawValue, port: $0.port) },
         leastServing: wave.leastServing == .max ? 0 : wave.leastServing, mostExisting: wave.mostExisting,
         leastAfterRackLoss: wave.leastAfterRackLoss == .max ? 0 : wave.leastAfterRackLoss, attempts: words(plan.actions(ofWaveAt: index)))
+    }
+    steps = plan.steps.map { step in
+      let users: Int? = if case .users(let share) = step.share { share.value } else { nil }
+      return Step(
+        number: step.number, afterWaves: step.afterWaves, share: step.share.description, users: users, holdMilliseconds: step.hold.value,
+        approve: step.asks, analysis: step.isJudged)
     }
     obstacle = plan.obstacle?.message
     next = plan.obstacle.flatMap { $0.remedy.isEmpty ? nil : $0.remedy }

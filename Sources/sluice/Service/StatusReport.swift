@@ -79,7 +79,7 @@ struct StatusReport: Codable {
     release = record.stable?.release?.number
     replicas = now.wanted
     serving = now.serving
-    floor = Bounds(strategy: record.policy.strategy, replicas: now.wanted).floor
+    floor = record.policy.strategy.rules.bounds(replicas: now.wanted).floor
     stopped = now.isStopped
     asked = now.wasAsked
     recordedAt = now.recordedAt

@@ -1,0 +1,86 @@
+import SluiceModel
+
+extension Decider {
+  // MARK: Steps
+
+  /// The pools of the step are complete: its share is decided, made known, sent, and held for as long as the step says.
+  mutating func holdStep(_ rollout: Rollout, _ plan: StepPlan) {
+    guard let step = rollout.step, let audience = rollout.audience, audience.release == rollout.goal.release else { return }
+    switch step.stage {
+    case .filling:
+      guard isWell(audience.release) else { return }
+      change { $0.stage = .recording }
+      progress()
+    case .recording:
+      // Another controller that goes on from a copy is to know where users were sent: see the outcome of `replicate`.
+      open(.replicate)
+    case .holding:
+      if audience.share != plan.share {
+        guard isWell(audience.release) else { return change { $0.stage = .filling } }
+        record.rollout?.audience?.share = plan.share
+        return note(.info, "split", "step \(step.index + 1): release \(audience.release) gets \(plan.share)")
+      }
+      // The table of this pass says so; the time counts from when every gateway has it.
+      guard isSent(plan.share) else { return }
+      let time = now
+      let since = step.since ?? time
+      if step.since == nil { change { $0.since = time } }
+      wait(step, plan, since: since)
+    }
+  }
+
+  /// What is not healthy yet, or has just fallen ill, gets no more users.
+  private func isWell(_ release: ReleaseNumber) -> Bool {
+    let pool = record.instances.filter { $0.release == release && $0.condemned == nil && $0.takesPlace }
+    return !pool.isEmpty && pool.allSatisfy(\.isServing)
+  }
+
+  private mutating func wait(_ step: StepState, _ plan: StepPlan, since: Milliseconds) {
+    let number = step.index + 1
+    if step.promoted { return nextStep(step) }
+    let end = since + plan.hold
+    if now < end {
+      record.rollout?.gate = .holding(step: number, plan.share, until: end)
+      return wake(at: end)
+    }
+    if plan.approve || step.byHand != nil {
+      record.rollout?.gate = .approval(step: number, plan.share)
+      if !step.asks {
+        change { $0.asks = true }
+        note(.info, "approval-needed", "step \(number): \(plan.share) on release \(record.rollout?.audience?.release ?? ReleaseNumber(0))")
+      }
+      return
+    }
+    nextStep(step)
+  }
+
+  private mutating func nextStep(_ step: StepState) {
+    let next = step.index + 1
+    let count = record.steps.count
+    note(.info, "step-ended", "step \(next) of \(count) has ended")
+    record.rollout?.step = next < count ? StepState(index: next) : nil
+    progress()
+  }
+
+  /// Whether the table that every gateway has is the one with that share.
+  private func isSent(_ share: Audience.Share) -> Bool {
+    guard let content = record.table.content, let release = record.rollout?.audience?.release else { return false }
+    switch share {
+    case .nobody: return content.idle?.contains(release) ?? true
+    case .users(let users): return content.split?.share == users
+    case .shared: return true
+    case .everybody: return !(content.idle?.contains(release) ?? false) && content.split == nil
+    }
+  }
+
+  private mutating func change(_ body: (inout StepState) -> Void) {
+    guard var step = record.rollout?.step else { return }
+    body(&step)
+    record.rollout?.step = step
+  }
+
+  /// Who gets which release, by what serves now: what was moved back is told.
+  mutating func steerAudience() {
+    if let text = record.steerAudience() { note(.warning, "split", text) }
+  }
+}

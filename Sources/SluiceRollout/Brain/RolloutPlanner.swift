@@ -1,0 +1,84 @@
+import SluiceModel
+
+/// Plans the next wave of a rollout, whether it goes by steps or not, and all waves to its end.
+struct RolloutPlanner {
+  let record: ServiceRecord
+  let view: FleetView
+  let rollout: Rollout
+
+  /// The next wave. `settled` in a step: its pools are complete, and what the step waits for is for others to see.
+  func next() -> WavePlanner.Step {
+    guard let plan = record.stepPlan, let stable = rollout.origin.release, let new = rollout.goal.release else { return replacing.next() }
+    let failure: Failure?
+    // Users fall back on the stable release, so it is whole before anything else; faults that the budget allows do not stand in the way.
+    switch pool(of: stable, replicas: rollout.stableWanted, floor: rollout.stableWanted, goesBack: true).next() {
+    case .blocked(let why): failure = record.instances.contains { $0.phase == .lost } ? nil : why
+    case .settled: failure = nil
+    case let step: return step
+    }
+    if let failure { return .blocked(failure) }
+    let others = planner(
+      Goal(release: nil, replicas: 0), .neither(stable, new), floor: record.instances.count { $0.release != stable && $0.release != new },
+      goesBack: false)
+    switch others.next() {
+    case .settled: break
+    case let step: return step
+    }
+    // Users are on the new release and the old one only waits for them to come back: whatever is to be set right has time until then.
+    if record.rollout?.audience?.share == .everybody { return .settled }
+    return pool(of: new, replicas: plan.instances, floor: record.carriesUsers(new) ? plan.instances : 0, goesBack: false).next()
+  }
+
+  private var replacing: WavePlanner {
+    WavePlanner(
+      record: record, view: view, goal: rollout.goal, goesBack: !rollout.direction.isForward, ignoresFloor: rollout.overridesFloor)
+  }
+
+  private func pool(of release: ReleaseNumber, replicas: Int, floor: Int, goesBack: Bool) -> WavePlanner {
+    // What is started has the secrets that hold now.
+    planner(
+      Goal(release: release, replicas: replicas, secrets: rollout.goal.secrets), .only(release), floor: floor, goesBack: goesBack)
+  }
+
+  private func planner(_ goal: Goal, _ members: WavePlanner.Members, floor: Int, goesBack: Bool) -> WavePlanner {
+    let bounds = record.policy.strategy.rules.bounds(replicas: rollout.goal.replicas)
+    return WavePlanner(
+      record: record, view: view, goal: goal, goesBack: goesBack, ignoresFloor: rollout.overridesFloor, members: members,
+      bounds: Bounds(floor: floor, cap: bounds.cap, surge: bounds.surge))
+  }
+
+  /// All waves from here on if every action works: the hosts that staging needs. `blocked` says why they would not get to the end.
+  func projection(limit: Int = 10_000) -> (waves: [[Instance]], blocked: Failure?) {
+    var waves: [[Instance]] = []
+    var model = record
+    for index in model.instances.indices where model.instances[index].condemned == nil && model.instances[index].takesPlace {
+      model.instances[index].phase = .serving
+      model.instances[index].healthySince = model.instances[index].healthySince ?? .zero
+    }
+    model.instances.removeAll { $0.condemned != nil || $0.phase == .retired }
+    while waves.count < limit {
+      _ = model.steerAudience()
+      guard let rollout = model.rollout else { break }
+      switch RolloutPlanner(record: model, view: view, rollout: rollout).next() {
+      case .blocked(let failure): return (waves, failure)
+      case .waits: return (waves, nil)
+      case .settled:
+        guard let step = rollout.step, let share = model.stepPlan?.share else { return (waves, nil) }
+        let isLast = step.index + 1 == model.steps.count
+        model.rollout?.audience?.share = share
+        model.rollout?.step = isLast ? nil : StepState(index: step.index + 1)
+      case .wave(let replacements, let added):
+        waves.append(added)
+        let gone = Set(replacements.compactMap(\.old))
+        model.instances.removeAll { gone.contains($0.number) }
+        for var instance in added {
+          instance.phase = .serving
+          instance.healthySince = .zero
+          model.instances.append(instance)
+          model.nextInstance = max(model.nextInstance, instance.number + 1)
+        }
+      }
+    }
+    return (waves, nil)
+  }
+}
