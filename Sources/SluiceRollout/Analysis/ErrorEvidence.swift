@@ -56,11 +56,12 @@ package struct ErrorEvidence: Hashable, Codable, Sendable {
   /// ln E.
   package var logValue: Double { Elementary.logSum(stakes + [reserve]) }
 
-  /// Takes the exposures of one interval and, of those, the failed ones.
-  package mutating func take(canary newCanary: Tally, stable newStable: Tally) {
+  /// Takes the exposures of one interval and, of those, the failed ones; returns whether they closed a stratum, which alone moves the evidence.
+  @discardableResult
+  package mutating func take(canary newCanary: Tally, stable newStable: Tally) -> Bool {
     canary += newCanary
     stable += newStable
-    guard min(canary.count, stable.count) >= Self.leastExposures else { return }
+    guard min(canary.count, stable.count) >= Self.leastExposures else { return false }
     let failures = canary.hits + stable.hits
     if failures > 0 {
       let weight = Double(canary.count) * tolerated
@@ -72,6 +73,7 @@ package struct ErrorEvidence: Hashable, Codable, Sendable {
     canary = Tally(0, of: 0)
     stable = Tally(0, of: 0)
     if isBetDue { placeBet() }
+    return true
   }
 
   /// A step begins: what was gathered stays, and a part of the reserve is staked as if nothing had been.

@@ -9,7 +9,7 @@ import SluiceTraffic
 /// 1. It has answered `minRequests`.
 /// 2. Its error rate is, with confidence 1 − α, at most what is tolerated plus a margin. Both sides' rates are bounded at every look at once
 ///    (`ShareTest`, α/2 each): the canary's from above, stable's from below. The tolerated rate has `errorRatio` times the odds of
-///    stable's lower bound; the margin is what `minRequests` requests without an error leave possible (3.9 % for 200, 0.8 % for 1 000 at 99 %).
+///    stable's lower bound; the margin is what `minRequests` requests without an error leave possible (3.2 % for 200, 0.65 % for 1 000 at 99 %).
 /// 3. It is not under suspicion: E is below 1/√α, half of the way to an abort. A canary that is as tolerated comes there with probability √α
 ///    at most, and then waits.
 ///

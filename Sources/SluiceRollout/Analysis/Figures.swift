@@ -28,7 +28,7 @@ enum Figures {
     return "\(whole).\(decimals)"
   }
 
-  /// The number whose natural logarithm is given, with two digits: `4.1`, `37`, `1.3e5`, `2.7e-4`.
+  /// The number whose natural logarithm is given, with two digits, between 100 and 10 000 with all: `4.1`, `37`, `1.3e5`, `2.7e-4`.
   static func power(ofLog logarithm: Double) -> String {
     let decimalLog = logarithm / Elementary.log(10)
     var exponent = decimalLog.rounded(.down)
@@ -39,7 +39,7 @@ enum Figures {
     }
     guard exponent < -2 || exponent > 3 else {
       let value = Elementary.exp(logarithm)
-      return decimal(value, places: value >= 9.95 ? 0 : value >= 0.995 ? 1 : 3)
+      return decimal(value, places: value >= 9.95 ? 0 : value >= 0.995 ? 1 : value >= 0.0995 ? 2 : 3)
     }
     return "\(decimal(mantissa, places: 1))e\(Int(exponent))"
   }

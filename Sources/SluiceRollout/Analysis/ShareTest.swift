@@ -65,12 +65,12 @@ package enum ShareTest {
     return many
   }
 
-  /// The place between `inside` and `outside` where `isPossible` ends; 60 halvings are finer than a Double's last bit of 1.
+  /// The place between `inside` and `outside` where `isPossible` ends, to 1e-12.
   private static func boundary(from inside: Double, to outside: Double, _ isPossible: (Double) -> Bool) -> Double {
     var inside = inside
     var outside = outside
     if isPossible(outside) { return outside }
-    for _ in 0..<60 {
+    for _ in 0..<40 {
       let middle = (inside + outside) / 2
       if isPossible(middle) { inside = middle } else { outside = middle }
     }

@@ -13,25 +13,20 @@ struct EvidenceJudge: AbortJudge {
   let name: String
   private var evidence: ErrorEvidence
   private let limit: Double
-  private var value: Double
-  /// A failure of the canary is not in the value yet: nothing else can raise it, so that nothing else need be looked at.
-  private var isRising = false
+  /// The canary has failed since the evidence was last looked at: nothing else can raise it.
+  private var isSuspected = false
 
   init(ratio: Double, alpha: Double) {
     name = "sluice, ratio \(ratio)"
     evidence = ErrorEvidence(tolerating: ratio)
     limit = -log(alpha)
-    value = evidence.logValue
   }
 
   mutating func look(canary: Tally, stable: Tally) -> Bool {
-    evidence.take(canary: canary, stable: stable)
-    if canary.hits > 0 { isRising = true }
-    guard isRising else { return false }
-    let now = evidence.logValue
-    if now != value { isRising = false }
-    value = now
-    return now >= limit
+    if canary.hits > 0 { isSuspected = true }
+    guard evidence.take(canary: canary, stable: stable), isSuspected else { return false }
+    isSuspected = false
+    return evidence.logValue >= limit
   }
 
   /// The split has moved: a step begins.

@@ -5,15 +5,15 @@ import SluiceRollout
 /// retry storm), and some users may be broken for good. Both sides err alike.
 struct UserTraffic {
   /// How many users there are; each is of the canary with probability `share`.
-  var users = 3_000
+  var users = 2_000
   var share = 0.1
   /// The Pareto distribution's shape; the smaller, the heavier the heaviest user (1.2: the first hundredth makes about half of the requests).
   var shape = 1.2
   /// Requests of all users per second, retries aside, and how long a run lasts.
   var rate = 200.0
-  var seconds = 100.0
+  var seconds = 50.0
   /// The probability that a request fails by itself.
-  var failure = 0.002
+  var failure = 0.004
   /// Mean number of retries that fail after a failure, and the mean time to each.
   var retries = 6.0
   var retryAfter = 0.03
@@ -21,6 +21,8 @@ struct UserTraffic {
   var broken = 0.0
   /// The user's window in seconds, as `Analysis.userWindow`; 0: each request counts.
   var window = 0.0
+  /// Windows of a user that fail one after the other count as one failure: a storm that goes over the edge of a window is no second one.
+  var joinsRuns = false
 
   private struct Event {
     let time: Double
@@ -37,7 +39,7 @@ struct UserTraffic {
     for event in events {
       let exposure =
         window > 0
-        ? seen[event.user].exposure(at: Int(event.time / window), hasFailed: event.hasFailed)
+        ? seen[event.user].exposure(at: Int(event.time / window), hasFailed: event.hasFailed, joinsRuns)
         : Tally(event.hasFailed ? 1 : 0, of: 1)
       if exposure.count + exposure.hits > 0, !show(exposure, isCanary[event.user]) { return }
     }
@@ -85,17 +87,20 @@ struct UserTraffic {
   private struct Window {
     var number = -1
     var hasFailed = false
+    /// It failed in the window before as well, and that counted for both.
+    var isCounted = false
 
     /// What a request adds to exposures and failed exposures.
-    mutating func exposure(at now: Int, hasFailed: Bool) -> Tally {
+    mutating func exposure(at now: Int, hasFailed: Bool, _ joinsRuns: Bool) -> Tally {
       let isNew = now != number
       if isNew {
+        isCounted = joinsRuns && self.hasFailed && now == number + 1
         number = now
         self.hasFailed = false
       }
       let isFirstFailure = hasFailed && !self.hasFailed
       if hasFailed { self.hasFailed = true }
-      return Tally(isFirstFailure ? 1 : 0, of: isNew ? 1 : 0)
+      return Tally(isFirstFailure && !isCounted ? 1 : 0, of: isNew ? 1 : 0)
     }
   }
 }
