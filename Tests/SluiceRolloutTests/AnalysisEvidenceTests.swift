@@ -158,11 +158,13 @@ import Testing
     #expect(evidence.logValue < 0)
   }
 
-  @Test func `a tolerated ratio below 1, or none, counts as 1`() {
+  @Test func `a tolerated ratio below 1, or none, counts as 1, and one without bounds tolerates all`() {
     #expect(ErrorEvidence(tolerating: 0.5).tolerated == 1)
     #expect(ErrorEvidence(tolerating: .nan).tolerated == 1)
-    #expect(ErrorEvidence(tolerating: .infinity).tolerated == 1)
     #expect(ErrorEvidence(tolerating: 2.5).tolerated == 2.5)
+    var boundless = ErrorEvidence(tolerating: .infinity)
+    boundless.take(canary: Tally(10, of: 10), stable: Tally(0, of: 10))
+    #expect(boundless.logValue < 1)
   }
 
   @Test func `a thousand million events neither overflow nor lose their meaning`() {

@@ -2,7 +2,8 @@ package import SluiceModel
 import SluiceTraffic
 
 /// **The rules of the canary's analysis**, each an own file; all are looked at after every reading, and none looks at a number as if it
-/// were looked at only once. α is 1 − `versusStable.confidence` (1 % without one), and holds for each rule by itself.
+/// were looked at only once. α is 1 − `versusStable.confidence` (1 % without one), and holds for each rule by itself; where a rule goes by the
+/// step, for each step.
 ///
 /// | rule | fails the canary | lets it pass |
 /// |---|---|---|
@@ -14,6 +15,8 @@ import SluiceTraffic
 ///
 /// A request is what the gateways count as an exposure: with a `userWindow`, what one user asks for within it counts once and has failed
 /// when any of it failed. Latency is counted by request.
+///
+/// A verdict that waits never passes; how long to wait is the rollout's business.
 extension AnalysisState {
   /// What the rules say now.
   package func judge(_ analysis: Analysis) -> Judgement {

@@ -15,24 +15,28 @@
 /// 2. K is distributed as a sum of independent indicators (Vatutin and Mikhailov 1982), so by the inequality of the means
 ///    E[θ^K] ≤ (1 + q(θ − 1))^F ≤ (1 + ρ'(θ − 1))^F: the expected ratio is at most 1. A truly smaller ratio only makes K smaller.
 /// For r < 1 the first fact turns round; a tolerated ratio below 1 is therefore taken as 1. What it costs where failures are common
-/// is power: at 50 % failures the spread of K is about half the binomial one.
+/// is power: where half of the exposures fail, the variance of K is half the binomial one.
+///
+/// **What it presumes.** That exposures fail independently of each other, which is what `Analysis.userWindow` is for: it must be longer than a
+/// client goes on asking after a failure. A storm of retries that outlasts it counts several times, and so does a user who always fails;
+/// `sluice-bench judge` prints how many healthy canaries that costs.
 ///
 /// **Strata.** An interval in which one side had no exposure says nothing (its ratio is 1 whatever failed), and with very few its ρ is
 /// noise that blunts the test. So intervals are put together until each side has `leastExposures`; what is put together is one interval of the
 /// argument above. When a stratum closes depends on exposures alone, never on failures, which keeps the argument whole. The evidence
-/// moves only when a stratum closes: five exposures of the canary's later at most.
+/// moves only then: at most so many exposures of the scarcer side later.
 ///
 /// **Steps.** A long good time must not excuse a release that breaks under more load. A tenth of the stake is held back; each later step bets half of
 /// what is left of it afresh, as of its own beginning. A mixture over the time of the change is an e-process like any other, so the evidence
 /// carries on over steps; the price for the first step is a factor 0.9.
 package struct ErrorEvidence: Hashable, Codable, Sendable {
-  /// Exposures of the scarcer side that close a stratum. Simulated at 10 % of users with a look after every request: 5 costs 2 more failures
-  /// until an abort than a known share; a larger number costs a wholly broken canary more victims.
+  /// Exposures of the scarcer side that close a stratum. With a look after every request, 5 costs hardly a failure more until an abort than a
+  /// share that is known (`sluice-bench judge`); fewer blunt the test, and more cost a wholly broken canary more victims.
   package static let leastExposures = 5
   /// The part of the stake that the first step bets.
   static let firstStake = 0.9
 
-  /// The tolerated ratio of odds, at least 1.
+  /// The tolerated ratio of odds, from 1 to a million.
   package let tolerated: Double
   /// ln of what is staked on each point of `OddsGrid` and what it has become.
   private var stakes: [Double]
@@ -45,7 +49,7 @@ package struct ErrorEvidence: Hashable, Codable, Sendable {
   private var isBetDue: Bool
 
   package init(tolerating ratio: Double) {
-    tolerated = ratio.isFinite ? max(1, ratio) : 1
+    tolerated = ratio.isNaN ? 1 : min(max(1, ratio), 1e6)
     stakes = OddsGrid.logPrior.map { $0 + Elementary.log(Self.firstStake) }
     reserve = Elementary.log(1 - Self.firstStake)
     canary = Tally(0, of: 0)

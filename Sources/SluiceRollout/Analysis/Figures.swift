@@ -17,10 +17,10 @@ enum Figures {
     return decimal(percent, places: percent < 0.1 ? 4 : 2) + " %"
   }
 
-  /// A number below 10¹² with so many decimals at most.
+  /// A number with so many decimals at most; what is over 10¹² is shown as that.
   static func decimal(_ number: Double, places: Int) -> String {
     let scale = (0..<places).reduce(1) { scale, _ in scale * 10 }
-    let (whole, rest) = Int((number * Double(scale)).rounded()).quotientAndRemainder(dividingBy: scale)
+    let (whole, rest) = Int((min(number, 1e12) * Double(scale)).rounded()).quotientAndRemainder(dividingBy: scale)
     if rest == 0 { return String(whole) }
     var decimals = String(rest)
     decimals = String(repeating: "0", count: places - decimals.count) + decimals

@@ -72,7 +72,7 @@ struct LatencyRule {
   }
 
   /// As a whole number that no setting can overflow.
-  private static func microseconds(_ time: Double) -> Int { Int(min(max(time, 0), 1e15).rounded(.up)) }
+  private static func microseconds(_ time: Double) -> Int { time > 0 ? Int(min(time, 1e15).rounded(.up)) : 0 }
 
   /// `412.5ms`.
   private static func time(_ microseconds: Int) -> String { Figures.decimal(Double(microseconds) / 1000, places: 1) + "ms" }

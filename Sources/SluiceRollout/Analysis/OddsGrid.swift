@@ -2,11 +2,11 @@
 /// θ > 1, weighed by a prior. A sum of likelihood ratios with fixed weights is an e-process whatever the weights (Robbins' method of
 /// mixtures); grid and prior decide only how soon it is sure.
 ///
-/// ln θ runs from 0.05 (θ = 1.05) to 6.4 (θ = 602) in ratios of 2^⅓, eight to each factor 4 and a bit: a ratio φ is found out by every θ
-/// between 1 and about φ², so a geometric grid of ln θ has several for any φ from 1.05 up, however many events there are. The prior's density
-/// over ln θ is x e^(−x ⁄ 0.8), a gamma density of mean 1.6 (θ = 5): a release that is broken is several times worse. That makes it
-/// as quick as the beta-binomial mixture of Lindon and Malek (arXiv 2011.03567) with the uniform prior, which needs the share to stand still;
-/// `sluice-bench judge` prints both.
+/// ln θ runs from 0.05 (θ = 1.05) to 6.4 (θ = 602), three points to each doubling: a canary of φ times the odds is found out by every θ between
+/// 1 and about φ², so a geometric grid of ln θ has several for any φ from 1.05 up, however many events there are. The prior's density over
+/// ln θ is x e^(−x ⁄ 0.8), a gamma density of mean 1.6 (θ = 5): a release that is broken is several times worse. That makes it as quick as
+/// the beta-binomial mixture of Lindon and Malek (arXiv 2011.03567) with the uniform prior, which needs the share to be known and to stand
+/// still; `sluice-bench judge` prints both.
 package enum OddsGrid {
   /// ln θ of each point.
   package static let logOdds: [Double] = (0..<22).map { 0.05 * Elementary.exp(Double($0) * Elementary.log(2) / 3) }

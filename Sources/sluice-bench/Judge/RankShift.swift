@@ -6,20 +6,21 @@ struct RankShift {
   let estimate: Double
   let lowerBound: Double
 
-  /// nil when all values are the same.
+  /// nil where the lower end is not above 0: nobody asks for it then, and the sorting is spared.
   init?(_ upper: [Double], over lower: [Double]) {
     let pooled = (upper + lower).sorted()
     guard let first = pooled.first, let last = pooled.last, first < last else { return nil }
     var differences: [Double] = []
     differences.reserveCapacity(upper.count * lower.count)
     for high in upper { for low in lower { differences.append(high - low) } }
-    differences.sort()
     let pairs = Double(differences.count)
     let total = Double(pooled.count)
     let ties = Self.tieSum(pooled) / (total * (total - 1))
     let deviation = (pairs / 12 * (total + 1 - ties)).squareRoot()
     let rank = Int((pairs / 2 - Normal.quantile(0.99) * deviation - 0.5).rounded(.down))
-    lowerBound = rank >= 1 ? differences[rank - 1] : -.infinity
+    guard differences.count(where: { $0 <= 0 }) < rank else { return nil }
+    differences.sort()
+    lowerBound = differences[rank - 1]
     let middle = differences.count / 2
     estimate = differences.count % 2 == 1 ? differences[middle] : (differences[middle - 1] + differences[middle]) / 2
   }
