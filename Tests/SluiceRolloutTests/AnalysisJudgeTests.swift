@@ -133,6 +133,20 @@ import Testing
     #expect(state.judge(Self.comparing).verdict == .fail)
   }
 
+  @Test(arguments: [(0, 200), (0.001, 300), (0.01, 500)])
+  func `a healthy canary gets its pass in reasonable time`(_ rate: Double, _ bound: Int) throws {
+    var random = SplitMix64(seed: 21)
+    let trial = PassTrial(share: 0.1, stableRate: rate, canaryRate: rate, analysis: Self.comparing, runs: 60, random: &random)
+    #expect(trial.aborts <= 1)
+    #expect(try #require(Waits(trial.passes).quantile(0.5)) <= bound)
+  }
+
+  @Test func `a canary that fails five times as often does not get it`() {
+    var random = SplitMix64(seed: 22)
+    let trial = PassTrial(share: 0.1, stableRate: 0.01, canaryRate: 0.05, analysis: Self.comparing, runs: 60, random: &random)
+    #expect(trial.aborts >= 58)
+  }
+
   // MARK: maxErrorRate
 
   @Test func `a bound on the error rate fails with confidence, not at the first failure`() throws {

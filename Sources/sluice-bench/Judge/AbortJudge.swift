@@ -6,6 +6,13 @@ protocol AbortJudge {
   var name: String { get }
   /// Failed ones, of how many that ended, on either side.
   mutating func look(canary: Tally, stable: Tally) -> Bool
+  /// The split has moved: a step begins.
+  mutating func beginStep()
+}
+
+extension AbortJudge {
+  /// Most judges know of no steps.
+  mutating func beginStep() {}
 }
 
 /// Sluice's own: `ErrorEvidence`, looked at after every request.
@@ -29,7 +36,6 @@ struct EvidenceJudge: AbortJudge {
     return evidence.logValue >= limit
   }
 
-  /// The split has moved: a step begins.
   mutating func beginStep() { evidence.beginStep() }
 }
 

@@ -23,6 +23,12 @@ struct JudgeBench: ParsableCommand {
 
   func run() throws {
     print("sluice-bench judge --seed \(seed) --runs \(runs); α = 1 %; intervals hold with 95 %")
+    print("""
+      z-test: two proportions, one-sided, at each request from the tenth failure on
+      rate: a fixed threshold, at each request from the canary's 200th on
+      Mann-Whitney: in the manner of Kayenta, after each 1 000 requests from 5 000 on
+      beta mixture: the closed form, told the true share of the canary
+      """)
     var requirements = Requirements()
     var stream: UInt64 = 0
     func random() -> SplitMix64 {
@@ -32,7 +38,7 @@ struct JudgeBench: ParsableCommand {
     worseCanaries(random, &requirements)
     healthyCanaries(random, &requirements)
     realUsers(random, &requirements)
-    try passes(random)
+    passes(random)
     print("")
     requirements.lines.forEach { print($0) }
     if !requirements.areMet { throw ExitCode(1) }
@@ -143,9 +149,9 @@ struct JudgeBench: ParsableCommand {
     }
   }
 
-  private func passes(_ random: () -> SplitMix64) throws {
+  private func passes(_ random: () -> SplitMix64) {
     print("\nRequests of the canary until its pass, errorRatio 1.5, confidence 99 %, a look after every 20 of them;")
-    print("runs end at \(PassTrial.horizon)")
+    print("\(runs / 10) runs each, which end at \(PassTrial.horizon)")
     let rates = [(0, 0), (0.0001, 0.0001), (0.001, 0.001), (0.01, 0.01), (0.05, 0.05), (0.0001, 0.01), (0.001, 0.01), (0.01, 0.05)]
     for minRequests in [200, 1000] {
       let analysis = Analysis(minRequests: minRequests, versusStable: Analysis.ErrorComparison(errorRatio: 1.5), userWindow: .zero)
@@ -154,7 +160,7 @@ struct JudgeBench: ParsableCommand {
         for share in [0.01, 0.1] {
           var generator = random()
           let count = runs / 10
-          let trial = try PassTrial(
+          let trial = PassTrial(
             share: share, stableRate: stable, canaryRate: canary, analysis: analysis, runs: count, random: &generator)
           let waits = Waits(trial.passes)
           table.add([

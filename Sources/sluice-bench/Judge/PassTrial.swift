@@ -12,7 +12,7 @@ struct PassTrial {
   static let horizon = 20_000
   private static let interval = 20
 
-  init(share: Double, stableRate: Double, canaryRate: Double, analysis: Analysis, runs: Int, random: inout SplitMix64) throws {
+  init(share: Double, stableRate: Double, canaryRate: Double, analysis: Analysis, runs: Int, random: inout SplitMix64) {
     let gateway = GatewayID(gateway: "edge", host: "g1")
     let beside = Int((Double(Self.interval) * (1 - share) / share).rounded())
     for _ in 0..<runs {

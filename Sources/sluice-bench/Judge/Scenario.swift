@@ -101,10 +101,6 @@ private struct JudgedRun {
   }
 
   mutating func beginStep() {
-    for place in judges.indices {
-      guard var judge = judges[place] as? EvidenceJudge else { continue }
-      judge.beginStep()
-      judges[place] = judge
-    }
+    for place in judges.indices { judges[place].beginStep() }
   }
 }
