@@ -23,7 +23,8 @@ struct JudgeBench: ParsableCommand {
 
   func run() throws {
     print("sluice-bench judge --seed \(seed) --runs \(runs); α = 1 %; intervals hold with 95 %")
-    print("""
+    print(
+      """
       z-test: two proportions, one-sided, at each request from the tenth failure on
       rate: a fixed threshold, at each request from the canary's 200th on
       Mann-Whitney: in the manner of Kayenta, after each 1 000 requests from 5 000 on
