@@ -51,6 +51,14 @@ let package = Package(
       name: "sluice-simulate", dependencies: ["SluiceSimulator", .product(name: "ArgumentParser", package: "swift-argument-parser")],
       swiftSettings: settings),
 
+    .executableTarget(
+      name: "sluice-bench",
+      dependencies: [
+        "SluiceModel", "SluiceTraffic", "SluiceRollout", "SluiceEngine",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ],
+      swiftSettings: settings),
+
     // What touches the world, each behind a port of the engine.
     .systemLibrary(name: "CLibSSH2", pkgConfig: "libssh2", providers: [.apt(["libssh2-1-dev"])]),
     library("SluiceSSH", ["CLibSSH2", .product(name: "Crypto", package: "swift-crypto")] + nioCore),
@@ -109,7 +117,7 @@ let package = Package(
     .testTarget(
       name: "SluiceManifestTests", dependencies: ["SluiceManifest", "SluiceModel"], exclude: ["Golden"], swiftSettings: settings),
     tests("SluiceGatewayTests", ["SluiceModel", "SluiceTraffic", "SluiceGatewayAPI", "SluiceGateway"] + nioCore),
-    tests("SluiceRolloutTests", ["SluiceModel", "SluiceRollout", "SluiceEngine"]),
+    tests("SluiceRolloutTests", ["SluiceModel", "SluiceTraffic", "SluiceRollout", "SluiceEngine", "sluice-bench"]),
     .testTarget(
       name: "SluiceEngineTests", dependencies: ["SluiceModel", "SluiceRollout", "SluiceEngine"], exclude: ["Golden"],
       swiftSettings: settings),

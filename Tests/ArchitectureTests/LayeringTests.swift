@@ -33,6 +33,7 @@ import Testing
     "sluice-load": ["SluiceLoad", "ArgumentParser", "NIOCore", "Foundation", "Dispatch", "Glibc"],
     "sluice-sample": ["NIOCore", "NIOPosix", "NIOHTTP1", "NIOWebSocket", "Synchronization", "Glibc"],
     "sluice-simulate": ["SluiceSimulator", "ArgumentParser", "Glibc"],
+    "sluice-bench": ["SluiceModel", "SluiceTraffic", "SluiceRollout", "SluiceEngine", "ArgumentParser", "Foundation", "Glibc"],
     "sluice": [
       "SluiceModel", "SluiceManifest", "SluiceTraffic", "SluiceGatewayAPI", "SluiceRollout", "SluiceEngine", "SluiceSSH", "SluiceHosts",
       "SluiceLocal", "SluiceGatewayControl", "SluiceStore", "ArgumentParser", "NIOCore", "NIOPosix", "Foundation", "Dispatch", "Glibc",

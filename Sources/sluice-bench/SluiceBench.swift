@@ -1,0 +1,8 @@
+import ArgumentParser
+
+/// Benchmarks of Sluice's own parts; each subcommand has a folder of its own.
+@main
+struct SluiceBench: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "sluice-bench", abstract: "Measure parts of Sluice.", subcommands: [JudgeBench.self])
+}
