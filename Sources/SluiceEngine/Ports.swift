@@ -32,6 +32,8 @@ package protocol GatewayPort: Sendable {
 /// One thing heard from a gateway's stream.
 package enum GatewayNews: Hashable, Sendable {
   case fact(GatewayFact)
+  /// What users met, while a split stands: each second in which it changed, and when the watch begins.
+  case traffic(TrafficFact)
   case unreachable(String)
 }
 

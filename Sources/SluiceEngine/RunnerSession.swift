@@ -98,6 +98,7 @@ struct RunnerSession {
           for await news in gateways.watch(service, gateway: id) {
             switch news {
             case .fact(let fact): send.yield(.events([.input(service, .gateway(fact))]))
+            case .traffic(let fact): send.yield(.events([.input(service, .traffic(fact))]))
             case .unreachable(let why): send.yield(.events([.input(service, .gatewayUnreachable(id, why))]))
             }
           }

@@ -45,6 +45,7 @@ struct CapacityChecks {
           : "lower `replicas`, raise `slots`, widen `ports`, or require fewer labels")
       return
     }
+    checkSecondPool(service, room: room, hosts)
     guard policy.replicas > 0, case .rolling(let rolling) = policy.strategy, rolling.maxUnavailable.roundedDown(of: policy.replicas) == 0
     else { return }
     let surge = rolling.maxSurge.roundedUp(of: policy.replicas)
@@ -58,6 +59,25 @@ struct CapacityChecks {
           ? "write `maxSurge: \(free)`, or allow `maxUnavailable: 1`"
           : "no slot is free: allow `maxUnavailable: 1`, or use `recreate` for a single replica")
     }
+  }
+
+  /// Room for the new pool beside the old one.
+  private func checkSecondPool(_ service: Declared<ServiceManifest>, room: Int, _ hosts: String) {
+    let policy = service.value.policy
+    let second: Int
+    let key: String
+    switch policy.strategy {
+    case .rolling, .recreate: return
+    case .blueGreen: (second, key) = (policy.replicas, "blueGreen")
+    case .canary(let canary):
+      let pools = canary.steps.map { min(policy.replicas, ($0.instances ?? .share($0.users)).roundedUp(of: policy.replicas)) }
+      (second, key) = (max(1, pools.max() ?? 1), "canary")
+    }
+    guard policy.replicas > 0, policy.replicas + second > room else { return }
+    report.warning(
+      .surgeWithoutSlot,
+      "a second pool of \(second) beside \(policy.replicas) replicas needs \(policy.replicas + second) slots, and \(hosts) have \(room)",
+      at: service.document.place("spec.strategy.\(key)"), suggestion: "add `slots` or hosts, or use `rolling`")
   }
 
   /// The best case: instances spread evenly, and the state after the last stop, or with nothing added, after the first.

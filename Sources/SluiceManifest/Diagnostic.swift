@@ -103,6 +103,8 @@ package enum DiagnosticID: String, Codable, Sendable, CaseIterable {
   case rackLossFloorUnreachable = "rack-loss-floor-unreachable"
   case dropsToZero = "drops-to-zero"
   case queueWithoutRoute = "queue-without-route"
+  case canaryTooSmall = "canary-too-small"
+  case canaryNeverJudged = "canary-never-judged"
   case secretInEnv = "secret-in-env"
   case unknownPlaceholder = "unknown-placeholder"
   case portTaken = "port-taken"

@@ -40,6 +40,40 @@ extension Form where Output == Int {
   }
 }
 
+extension Form where Output == BasisPoints {
+  /// `10%`: up to all.
+  static var share: Form {
+    scalar("a share such as `10%`") { (text) throws(Mistake) in
+      guard let points = Digits.basisPoints(text) else {
+        let parts = Digits.hundredths(text)
+        throw Mistake(
+          problem: "is not a share", suggestion: parts.map { $0 <= 10_000 ? "write `\(text)%`" : "write `10%`" } ?? "write `10%`")
+      }
+      guard points <= 10_000 else { throw Mistake(id: .outOfRange, problem: "is more than all", suggestion: "it can be up to `100%`") }
+      return BasisPoints(points)
+    }
+  }
+}
+
+extension Form where Output == Double {
+  /// A plain number with up to two decimals.
+  static func ratio(_ range: ClosedRange<Int>) -> Form {
+    scalar("a number such as `1.5`") { (text) throws(Mistake) in
+      guard let hundredths = Digits.hundredths(text) else { throw Mistake(problem: "is not a number", suggestion: "write `1.5`") }
+      guard (range.lowerBound * 100...range.upperBound * 100).contains(hundredths) else {
+        throw Mistake(
+          id: .outOfRange, problem: "is out of range", suggestion: "it can be from \(range.lowerBound) to \(range.upperBound)")
+      }
+      return Double(hundredths) / 100
+    }
+  }
+}
+
+extension Form where Output == Bool {
+  /// `true` or `false`.
+  static var flag: Form { choice([("true", true), ("false", false)]) }
+}
+
 extension Form where Output == Milliseconds {
   /// `500ms`, `10s`, `5m`, `1h`.
   static func duration(_ range: ClosedRange<Milliseconds> = .zero ... .seconds(366 * 86_400)) -> Form {

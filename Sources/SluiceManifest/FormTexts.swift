@@ -66,6 +66,16 @@ extension Form where Output == String {
     }
   }
 
+  /// A token of HTTP (RFC 9110, section 5.6.2): the name of a header or cookie.
+  static func token(_ expected: String) -> Form {
+    scalar(expected) { (text) throws(Mistake) in
+      guard !text.isEmpty, text.utf8.count <= 64, Letters.areAll(text, also: "!#$%&'*+-.^_`|~") else {
+        throw Mistake(problem: "is not \(expected)", suggestion: "1 to 64 letters, digits, `-` and `_`")
+      }
+      return text
+    }
+  }
+
   /// A path on this machine, relative to the manifest's folder or absolute.
   static var localPath: Form {
     scalar("a path") { (text) throws(Mistake) in

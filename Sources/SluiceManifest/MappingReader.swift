@@ -110,6 +110,7 @@ private enum Misplaced {
     "spec.drain": ["preStop", "signal", "killAfter", "longLived"], "spec.route": ["gateway", "balance", "timeouts"],
     "spec.placement": ["spreadBy", "maxSkew", "require"], "spec.strategy": ["rolling", "recreate", "canary", "blueGreen"],
     "spec.strategy.rolling": ["maxUnavailable", "maxSurge", "rackLossFloor", "pauseBetween"], "spec.strategy.recreate": ["queue"],
+    "spec.strategy.canary": ["steps", "allow", "deny", "controllerLost"], "spec.strategy.blueGreen": ["preview", "keepOld"],
     "metadata": ["name"],
   ]
 

@@ -5,7 +5,7 @@ extension Form where Output == Route {
   static var route: Form {
     object { reader in
       reader.notBuilt(
-        "user", "retries", "circuitBreaker", "rateLimit", "fallback", "outlierDetection", "health", "headers", "rewrite", "tcp", "limits",
+        "retries", "circuitBreaker", "rateLimit", "fallback", "outlierDetection", "health", "headers", "rewrite", "tcp", "limits",
         "queue")
       let gateway = reader.required("gateway", .text, example: "gateway: edge") ?? ""
       let defaults = Route(gateway: GatewayName(gateway))
@@ -15,7 +15,8 @@ extension Form where Output == Route {
         path: reader.optional("path", .routePath, default: defaults.path),
         balance: reader.optional(
           "balance", .oneOf(Balance.self, notBuilt: ["weighted", "randomTwo", "consistentHash"]), default: defaults.balance),
-        timeouts: reader.optional("timeouts", .timeouts, default: defaults.timeouts))
+        timeouts: reader.optional("timeouts", .timeouts, default: defaults.timeouts),
+        user: reader.optional("user", .user))
     }
   }
 }

@@ -16,6 +16,7 @@ enum ServiceReader {
       policy.route = spec.optional("route", .route)
       readRelease(spec, into: &policy)
       checkProgress(policy, spec)
+      fitStrategy(&policy, spec)
       return ServiceManifest(
         policy: policy, artifact: artifact ?? .path(""), run: run.run, secretSources: run.secretSources, readiness: health.readiness,
         stop: drain.stop, baseDirectory: spec.cursor.document.baseDirectory)
@@ -82,6 +83,23 @@ enum ServiceReader {
       var hooks: [HookPoint: String] = [:]
       for point in HookPoint.allCases { hooks[point] = reader.optional(point.rawValue, .localPath) }
       return hooks
+    }
+  }
+
+  /// Users can only be kept apart by a gateway, and by something that tells them apart.
+  private static func fitStrategy(_ policy: inout ServicePolicy, _ spec: MappingReader) {
+    let key: String
+    switch policy.strategy {
+    case .canary: key = "canary"
+    case .blueGreen: key = "blueGreen"
+    case .rolling, .recreate: return
+    }
+    if !spec.has("route") {
+      spec.cursor.error(
+        .conflictingKeys, "`strategy.\(key)` needs a `route`: a gateway decides which users get the new release",
+        at: spec.cursor.document.place("spec.strategy.\(key)"), suggestion: "add `route: { gateway: … }`, or use `rolling`")
+    } else if key == "canary", policy.route?.user == nil {
+      policy.route?.user = .standard
     }
   }
 

@@ -63,6 +63,27 @@ struct TimingChecks {
       at: service.document.place(path), suggestion: "write `progressDeadline: \(max(needed * 2, .minutes(10)))`")
   }
 
+  /// A canary that cannot carry its users, or that goes on whatever they meet.
+  private func checkCanary(_ canary: Canary, _ service: Declared<ServiceManifest>) {
+    let replicas = service.value.policy.replicas
+    for (index, step) in canary.steps.enumerated() {
+      guard let instances = step.instances else { continue }
+      let needed = Amount.share(step.users).roundedUp(of: replicas)
+      if instances.roundedUp(of: replicas) < needed {
+        report.warning(
+          .canaryTooSmall, "\(instances) of \(replicas) instances are to serve \(step.users) of the users, which takes \(needed) today",
+          at: service.document.place("spec.strategy.canary.steps[\(index)].instances"),
+          suggestion: "write `instances: \(needed)`, or leave it out")
+      }
+    }
+    let judged = canary.analysis != nil || canary.steps.contains { $0.analysis != nil || $0.approve }
+    if !judged, canary.steps.allSatisfy({ $0.hold == .zero }) {
+      report.warning(
+        .canaryNeverJudged, "no step of this canary waits for anything: it goes on whatever its users meet",
+        at: service.document.place("spec.strategy.canary.steps"), suggestion: "give steps a `hold` and the canary an `analysis`")
+    }
+  }
+
   private func checkStrategy(_ service: Declared<ServiceManifest>) {
     let policy = service.value.policy
     switch policy.strategy {
@@ -73,7 +94,8 @@ struct TimingChecks {
           at: service.document.place("spec.strategy.rolling.maxUnavailable"),
           suggestion: "write `maxUnavailable: 0, maxSurge: 1`, or `recreate`, which holds requests meanwhile")
       }
-    case .blueGreen, .canary: break
+    case .canary(let canary): checkCanary(canary, service)
+    case .blueGreen: break
     case .recreate:
       if policy.route == nil, service.document.has("spec.strategy.recreate.queue") {
         report.warning(

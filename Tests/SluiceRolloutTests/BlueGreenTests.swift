@@ -90,7 +90,7 @@ import Testing
     var bench = try Self.released(BlueGreen(approve: true, keepOld: .zero))
     try bench.apply(2)
     bench.run()
-    #expect(bench.record.rollout?.gate == .approval(step: 1, .nobody))
+    #expect(bench.record.rollout?.gate == .approval(step: 1, .nobody, ""))
     #expect(bench.record.table.content?.idle == [ReleaseNumber(2)])
     try bench.command(.promote(full: false))
     bench.run()

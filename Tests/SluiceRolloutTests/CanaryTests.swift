@@ -121,9 +121,9 @@ import Testing
     var bench = try Self.released([CanaryStep(users: BasisPoints(5_000), approve: true)])
     try bench.apply(2)
     bench.run()
-    #expect(bench.record.rollout?.gate == .approval(step: 1, .users(BasisPoints(5_000))))
+    #expect(bench.record.rollout?.gate == .approval(step: 1, .users(BasisPoints(5_000)), ""))
     bench.pass(.minutes(600))
-    #expect(bench.record.rollout?.gate == .approval(step: 1, .users(BasisPoints(5_000))), "no deadline runs at a gate")
+    #expect(bench.record.rollout?.gate == .approval(step: 1, .users(BasisPoints(5_000)), ""), "no deadline runs at a gate")
     try bench.command(.promote(full: false))
     bench.run()
     #expect(bench.record.ended?.result == .succeeded)
@@ -169,7 +169,7 @@ import Testing
     try bench.apply(2)
     bench.run { $0.record.rollout?.gate != nil }
     try bench.command(.split(BasisPoints(6_000)))
-    bench.run { $0.record.rollout?.gate == .approval(step: 1, .users(BasisPoints(6_000))) }
+    bench.run { $0.record.rollout?.gate == .approval(step: 1, .users(BasisPoints(6_000)), "") }
     #expect(bench.record.table.content?.split?.share == BasisPoints(6_000))
     #expect(bench.record.instances.count { $0.release == ReleaseNumber(2) && $0.isServing } == 3)
     try bench.command(.split(BasisPoints(300)))

@@ -167,6 +167,8 @@ extension Absorber {
     record.rollout?.stoppedBy = nil
     record.rollout?.interrupted = false
     record.rollout?.failures = []
+    // Whoever tries again has mended what was wrong: what was counted before says nothing of it.
+    record.rollout?.analysis?.beginStep(evidence: .dropped)
     // A wave that is under way is brought to its end: what it has begun is not to be begun again beside it.
     if rollout.wave == nil { record.rollout?.stage = .preparing }
     record.rollout?.progressAt = record.activeTime

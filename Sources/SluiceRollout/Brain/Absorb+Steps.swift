@@ -21,6 +21,24 @@ extension Absorber {
     }
   }
 
+  /// What users met counts once, and a canary that fails its analysis goes back at once, whatever it was waiting for.
+  mutating func take(_ fact: TrafficFact) {
+    guard let rollout = record.rollout, let since = rollout.splitSince, fact.generation >= since, var state = rollout.analysis else { return }
+    state.take(gateway: fact.gateway, boot: fact.boot, generation: fact.generation, canary: fact.canary, stable: fact.stable)
+    record.rollout?.analysis = state
+    record.rollout?.step?.unheard.removeAll { $0 == fact.gateway }
+    guard rollout.direction.isForward, rollout.stoppedBy == nil, let analysis = record.analysis,
+      let finding = state.judge(analysis).findings.first(where: { $0.verdict == .fail })
+    else { return }
+    var decider = Decider(record: record, view: view, wall: WallTime(milliseconds: 0))
+    decider.turnRound(
+      Failure(
+        .analysis, "analysis: \(finding.rule): \(finding.text)", remedy: "sluice rollout why \(record.service) shows what was counted"),
+      condemnsRelease: true)
+    record = decider.record
+    events += decider.events
+  }
+
   /// The operator's word that a step may end.
   mutating func promote(full: Bool, _ command: Command) throws(Refusal) {
     guard let rollout = record.rollout else {

@@ -10,6 +10,8 @@ package enum Input: Hashable, Sendable {
   /// What a gateway streams.
   case gateway(GatewayFact)
   case gatewayUnreachable(GatewayID, String)
+  /// What users met, as a gateway streams it.
+  case traffic(TrafficFact)
   /// A controller begins to look after the record: what was open is in doubt.
   case takenOver(Fence)
 }
@@ -48,6 +50,7 @@ struct Absorber {
     case .hostUnreachable(let host, let why): changeHost(host) { $0.reach = .unreachable(why) }
     case .gateway(let fact): see(fact)
     case .gatewayUnreachable(let id, let why): changeGateway(id) { $0.reach = .unreachable(why) }
+    case .traffic(let fact): take(fact)
     case .takenOver(let fence): takeOver(fence)
     }
   }
@@ -344,6 +347,8 @@ struct Absorber {
     }
     record.attempts = []
     record.backoffs = []
+    let gateways = view.requiredGateways(record)
+    record.rollout?.step?.unheard = gateways
     for index in record.gateways.indices { record.gateways[index].reach = .unknown }
     for index in record.hosts.indices { record.hosts[index].reach = .unknown }
   }

@@ -233,7 +233,7 @@ extension Failure {
   /// Whether it speaks against the release rather than against the place it was tried on.
   var condemnsRelease: Bool {
     switch kind {
-    case .start, .readiness: true
+    case .start, .readiness, .analysis: true
     case .portTaken, .host, .staging, .fenced, .gateway, .hook, .stop, .cancelled: false
     }
   }

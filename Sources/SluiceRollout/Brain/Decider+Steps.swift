@@ -43,15 +43,29 @@ extension Decider {
       record.rollout?.gate = .holding(step: number, plan.share, until: end)
       return wake(at: end)
     }
-    if plan.approve || step.byHand != nil {
-      record.rollout?.gate = .approval(step: number, plan.share)
-      if !step.asks {
-        change { $0.asks = true }
-        note(.info, "approval-needed", "step \(number): \(plan.share) on release \(record.rollout?.audience?.release ?? ReleaseNumber(0))")
-      }
-      return
+    if let why = step.asks { return ask(step, plan, why) }
+    if let analysis = plan.analysis, verdict(analysis) != .pass {
+      let last = since + plan.maxHold
+      if now >= last { return ask(step, plan, "its analysis has had no verdict for \(plan.maxHold) (maxHold)") }
+      record.rollout?.gate = .analysis(step: number, plan.share, until: last)
+      return wake(at: last)
     }
+    if plan.approve || step.byHand != nil { return ask(step, plan, "") }
     nextStep(step)
+  }
+
+  /// What was counted while nobody looked belongs to the verdict too.
+  private func verdict(_ analysis: Analysis) -> Verdict {
+    guard let state = record.rollout?.analysis, record.rollout?.step?.unheard.isEmpty ?? true else { return .inconclusive }
+    return state.judge(analysis).verdict
+  }
+
+  private mutating func ask(_ step: StepState, _ plan: StepPlan, _ why: String) {
+    let gate = Gate.approval(step: step.index + 1, plan.share, why)
+    record.rollout?.gate = gate
+    guard step.asks == nil else { return }
+    change { $0.asks = why }
+    note(.info, "approval-needed", gate.description)
   }
 
   private mutating func nextStep(_ step: StepState) {
@@ -59,6 +73,8 @@ extension Decider {
     let count = record.steps.count
     note(.info, "step-ended", "step \(next) of \(count) has ended")
     record.rollout?.step = next < count ? StepState(index: next) : nil
+    record.rollout?.analysis?.beginStep()
+    if let analysis = record.analysis { record.rollout?.analysis?.follow(analysis) }
     progress()
   }
 

@@ -46,7 +46,7 @@ extension Decider {
   }
 
   /// Who is sent where, while two releases are kept apart.
-  private func admit(to content: inout TableContent) {
+  private mutating func admit(to content: inout TableContent) {
     guard let rollout = record.rollout, let audience = rollout.audience else { return }
     var idle: [ReleaseNumber] = []
     for target in content.targets where !record.carriesUsers(target.release) && !idle.contains(target.release) {
@@ -57,7 +57,13 @@ extension Decider {
     if case .users(let share) = audience.share, let user = policy.route?.user,
       content.targets.contains(where: { $0.release == audience.release })
     {
-      content.split = split(audience, share, user, before: record.table.content?.split)
+      let split = split(audience, share, user, before: record.table.content?.split)
+      content.split = split
+      if record.rollout?.splitSince == nil, audience.release == rollout.goal.release {
+        let analysis = AnalysisState(for: record.analysis ?? Analysis())
+        record.rollout?.splitSince = split.generation
+        record.rollout?.analysis = analysis
+      }
     }
     if case .blueGreen(let blueGreen) = policy.strategy, !blueGreen.preview.isEmpty, audience.share == .nobody,
       audience.release == rollout.goal.release, idle.contains(audience.release)
@@ -83,7 +89,7 @@ extension Decider {
 
   /// Only while the stable release is whole, and not where an operator has been asked and the controller has left on purpose.
   private func fallBack(_ lost: ControllerLost) -> TableSplit.FallBack? {
-    guard lost.then == .stable, let rollout = record.rollout, let step = rollout.step, rollout.direction.isForward, !step.asks,
+    guard lost.then == .stable, let rollout = record.rollout, let step = rollout.step, rollout.direction.isForward, step.asks == nil,
       rollout.pausedBy == nil
     else { return nil }
     let stable = record.instances.count { $0.release == rollout.origin.release && $0.condemned == nil && $0.phase == .serving }

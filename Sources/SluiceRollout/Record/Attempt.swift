@@ -108,6 +108,8 @@ package struct Failure: Hashable, Codable, Sendable {
     case gateway
     case hook
     case stop
+    /// The canary's users met more errors, or waited longer, than is tolerated.
+    case analysis
     /// The controller was told to stop it.
     case cancelled
   }

@@ -46,8 +46,10 @@ package struct StepState: Hashable, Codable, Sendable {
   package var since: Milliseconds?
   /// An operator's share in the place of the step's.
   package var byHand: BasisPoints?
-  /// It has lasted long enough, and an operator is to say that it may end.
-  package var asks: Bool
+  /// It has lasted long enough, and an operator is to say that it may end: why; nil while nobody is asked.
+  package var asks: String?
+  /// Gateways that have not told since the last take-over what they have counted meanwhile.
+  package var unheard: [GatewayID]
   /// An operator has said so.
   package var promoted: Bool
 
@@ -63,7 +65,7 @@ package struct StepState: Hashable, Codable, Sendable {
   package init(index: Int) {
     self.index = index
     stage = .filling
-    asks = false
+    unheard = []
     promoted = false
   }
 }
@@ -84,6 +86,13 @@ extension ServiceRecord {
   package var steps: [StepPlan] {
     guard let rollout else { return [] }
     return policy.strategy.rules.steps(replicas: rollout.goal.replicas, isRollback: rollout.cause == "rollback")
+  }
+
+  /// By what the canary under way is judged: its step's analysis, and while the rest is replaced the canary's; nil: by nothing.
+  package var analysis: Analysis? {
+    if let plan = stepPlan { return plan.analysis }
+    guard rollout?.audience != nil, case .canary(let canary) = policy.strategy else { return nil }
+    return canary.analysis
   }
 
   /// The step that the rollout is in; nil once the rest is being replaced, and where the strategy has none.

@@ -1,4 +1,5 @@
 package import SluiceModel
+package import SluiceTraffic
 
 /// What one look at a host showed about one service.
 package struct HostFact: Hashable, Codable, Sendable {
@@ -62,6 +63,23 @@ package struct GatewayFact: Hashable, Codable, Sendable {
 
   /// What it says of that instance.
   package func target(_ instance: Int) -> TargetFact? { targets.first { $0.instance == instance } }
+}
+
+/// What one gateway has counted of both sides of a split, since its start and the split's first table.
+package struct TrafficFact: Hashable, Sendable {
+  package var gateway: GatewayID
+  package var boot: String
+  package var generation: Revision
+  package var canary: ReleaseTraffic
+  package var stable: ReleaseTraffic
+
+  package init(gateway: GatewayID, boot: String, generation: Revision, canary: ReleaseTraffic, stable: ReleaseTraffic) {
+    self.gateway = gateway
+    self.boot = boot
+    self.generation = generation
+    self.canary = canary
+    self.stable = stable
+  }
 }
 
 /// One target as a gateway measures it.

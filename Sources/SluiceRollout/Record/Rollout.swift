@@ -57,6 +57,10 @@ package struct Rollout: Hashable, Codable, Sendable {
   package let wanted: ReleaseNumber?
   /// The step it is in, where the strategy goes by steps; nil before and after them.
   package var step: StepState?
+  /// The first table by which users were split: what gateways counted before it is of another rollout.
+  package var splitSince: Revision?
+  /// What the canary's users have met, and what follows from it.
+  package var analysis: AnalysisState?
   /// How many instances of the stable release an operator has asked for in mid-rollout; nil: as many as `origin` says.
   package var stableReplicas: Int?
   /// Who gets which release, while two are kept apart; nil: all of them serve all users.
@@ -189,25 +193,32 @@ package enum Gate: Hashable, Codable, Sendable {
   case interrupted
   /// A step lasts until that active time.
   case holding(step: Int, Audience.Share, until: Milliseconds)
-  /// A step has lasted long enough and an operator is to say that it may end.
-  case approval(step: Int, Audience.Share)
+  /// A step has lasted long enough, and its analysis has no verdict yet; it may take until that active time.
+  case analysis(step: Int, Audience.Share, until: Milliseconds)
+  /// A step has lasted long enough and an operator is to say that it may end: why.
+  case approval(step: Int, Audience.Share, String)
 
   /// Whether time or the world may open it without an operator.
   package var opensByItself: Bool {
     switch self {
-    case .gatewayUnreachable, .servingFloor, .rackLossFloor, .holding: true
+    case .gatewayUnreachable, .servingFloor, .rackLossFloor, .holding, .analysis: true
     case .paused, .failed, .interrupted, .approval: false
     }
   }
 
   /// Whether it ends by a time that is known: nobody loses patience with it.
-  package var endsByTime: Bool { if case .holding = self { true } else { false } }
+  package var endsByTime: Bool {
+    switch self {
+    case .holding, .analysis: true
+    case .paused, .failed, .gatewayUnreachable, .servingFloor, .rackLossFloor, .interrupted, .approval: false
+    }
+  }
 
   /// Whether the wait counts towards `progressDeadline`: too few that serve may be the new release's own doing.
   package var isCounted: Bool {
     switch self {
     case .servingFloor, .rackLossFloor: true
-    case .gatewayUnreachable, .paused, .failed, .interrupted, .holding, .approval: false
+    case .gatewayUnreachable, .paused, .failed, .interrupted, .holding, .analysis, .approval: false
     }
   }
 
@@ -224,7 +235,9 @@ package enum Gate: Hashable, Codable, Sendable {
     case .interrupted: "interrupted"
     case .holding(let step, .everybody, _): "step \(step): all users are on the new release, the old one is kept for a while"
     case .holding(let step, let share, _): "step \(step): \(share) on the new release, for the time of the step"
-    case .approval(let step, let share): "step \(step): \(share) on the new release; it goes on when you say so"
+    case .analysis(let step, let share, _): "step \(step): \(share) on the new release; its analysis has no verdict yet"
+    case .approval(let step, let share, let why):
+      "step \(step): \(share) on the new release; \(why.isEmpty ? "" : "\(why); ")it goes on when you say so"
     }
   }
 
@@ -233,6 +246,7 @@ package enum Gate: Hashable, Codable, Sendable {
     switch self {
     case .paused, .interrupted: "sluice rollout resume \(service)"
     case .holding, .approval: "sluice rollout promote \(service), or sluice rollout abort \(service)"
+    case .analysis: "sluice rollout why \(service) shows what it lacks; sluice rollout promote \(service) goes on without it"
     case .failed: "sluice rollout retry \(service), or sluice rollout abort \(service)"
     case .gatewayUnreachable(let gateway, _):
       "bring \(gateway.host) back, or, when no user reaches it, sluice gateway exclude \(gateway.host)"
