@@ -1,6 +1,6 @@
-import SluiceGatewayAPI
+package import SluiceGatewayAPI
 import SluiceModel
-import SluiceTraffic
+package import SluiceTraffic
 
 /// Which of a route's targets may get requests, judged for each side of a split by itself (DESIGN section 4, rule 6).
 ///
@@ -17,10 +17,10 @@ package struct RouteEligibility: Hashable, Sendable {
   package private(set) var healthyServing = 0
 
   /// Of a service without a table.
-  init() {}
+  package init() {}
 
   /// Decides over a table's targets. `known` tells of each; one it does not know is left out of every decision.
-  init(_ table: RouteTable, known: (RouteTable.Target) -> Eligibility.Candidate?) {
+  package init(_ table: RouteTable, known: (RouteTable.Target) -> Eligibility.Candidate?) {
     let unknown = Eligibility.Candidate(state: .drained, health: .unknown, wasHealthy: false)
     let candidates = table.pools.map { pool in (role: pool.role, targets: pool.targets.map { known($0) ?? unknown }) }
     let serving = Eligibility(candidates.filter { $0.role == .serving }.flatMap(\.targets), threshold: table.panicThreshold)

@@ -1,10 +1,10 @@
 import NIOCore
-import SluiceGatewayAPI
-import SluiceModel
+package import SluiceGatewayAPI
+package import SluiceModel
 
 extension RouteTable {
   /// What keeps this table from being served; nil: nothing.
-  func problem(for service: ServiceName) -> String? {
+  package func problem(for service: ServiceName) -> String? {
     if self.service != service { return "the table is for \(self.service), the path says \(service)" }
     if !path.hasPrefix("/") { return "path must begin with /" }
     if !path.utf8.allSatisfy({ Octet.isTarget($0) && $0 != 63 }) { return "path holds a character that no path has" }
