@@ -36,28 +36,15 @@ extension ControlPlane {
     }
   }
 
-  /// Sends what has changed to all watchers.
-  private func tellTraffic() {
-    guard !watchers.isEmpty else { return }
-    traffic { reports in
-      for report in reports { self.watchers.send(.traffic(report: report)) }
-    }
-  }
-
-  /// Sends everything to a watcher that has just come.
-  func tellTraffic(to watcher: any Channel) {
-    let bound = NIOLoopBound(watcher, eventLoop: loop)
-    traffic(all: true) { reports in
-      for line in reports.compactMap({ WatchHub.chunk(.traffic(report: $0)) }) { bound.value.writeAndFlush(line, promise: nil) }
-    }
-  }
-
-  /// Collects the counts of all loops. Collections that begin one after the other end in that order, since each loop answers in turn; so what
-  /// is told never goes back.
-  private func traffic(all: Bool = false, _ tell: @escaping @Sendable ([TrafficReport]) -> Void) {
-    guard !ending else { return }
+  /// Sends what has changed to all watchers; `all`: what has not, too, because one of them has just come.
+  ///
+  /// Collections that begin one after the other end in that order, since each loop answers in turn; so what is told never goes back.
+  func tellTraffic(all: Bool = false) {
+    guard !ending, !watchers.isEmpty else { return }
     for name in stream.told(now: .now()) {
-      tally(name).whenSuccess { tally in tell(self.stream.news(name, tally.splits, all: all)) }
+      tally(name).whenSuccess { tally in
+        for report in self.stream.news(name, tally.splits, all: all) { self.watchers.send(.traffic(report: report)) }
+      }
     }
   }
 }

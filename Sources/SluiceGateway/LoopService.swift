@@ -172,6 +172,7 @@ final class LoopService {
 
   /// Takes the whole of what is decided about the service, in one turn; then releases what is held, as far as it may go now.
   func apply(_ update: ServiceUpdate, tick: Int) {
+    let changed = update.switchMoves != switchMoves || update.table != table
     if update.switchMoves != switchMoves {
       switchMoves = update.switchMoves
       base = counts
@@ -187,7 +188,7 @@ final class LoopService {
     serving.take(pool { $0.role == .serving }, leastConnections: leastConnections)
     canary.take(pool { $0.role == .canary }, leastConnections: leastConnections)
     preview.take(pool { [table] in $0.release == table?.preview?.release }, leastConnections: leastConnections)
-    release(canaryCame: canaryWasEmpty && !canary.isEmpty)
+    release(anew: !canary.isEmpty && (changed || canaryWasEmpty))
   }
 
   private var leastConnections: Bool { table?.balance != .roundRobin }
@@ -205,10 +206,10 @@ final class LoopService {
   }
 
   /// In the order they came. While no target of the serving pools can take a request, those held for one are only looked at again when the
-  /// canary's users among them may find one.
-  private func release(canaryCame: Bool) {
+  /// canary's users among them may find one: `anew`.
+  private func release(anew: Bool) {
     guard !held.isEmpty, switchState != .queue || table == nil else { return }
-    if switchState == .open, table != nil, serving.isEmpty, !canaryCame, waitsForTarget { return }
+    if switchState == .open, table != nil, serving.isEmpty, !anew, waitsForTarget { return }
     let released = held
     held = []
     for client in released {

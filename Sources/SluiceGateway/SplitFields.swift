@@ -19,21 +19,20 @@ struct SplitFields {
     named = nil
     authorization = nil
     override = nil
-    let readsCookies = plan.readsCookies
+    guard plan.readsFields else { return }
+    // Read once: what a class holds is counted anew with each use.
+    let (readsCookies, readsAuthorization) = (plan.readsCookies, plan.readsAuthorization)
+    let (overrideField, namedField) = (plan.override?.field, plan.namedField)
     var cursor = FieldCursor(at: head.fieldsStart)
     while cursor.next(octets, end: head.length) == .field {
       let name = cursor.name
       if readsCookies, octets.holds("cookie", at: name.start, name.end) { cookies.append(cursor.value) }
-      if let field = plan.override?.field, octets.holds(field, name) {
+      if let overrideField, octets.holds(overrideField, name) {
         overrideLines.append(cursor.line)
         if override == nil { override = cursor.value }
       }
-      switch plan.source {
-      case .field(let field): if named == nil, !cursor.value.isEmpty, octets.holds(field, name) { named = cursor.value }
-      case .claim(_, nil):
-        if authorization == nil, octets.holds("authorization", at: name.start, name.end) { authorization = cursor.value }
-      case .cookie, .claim, .query, .clientAddress: break
-      }
+      if let namedField, named == nil, !cursor.value.isEmpty, octets.holds(namedField, name) { named = cursor.value }
+      if readsAuthorization, authorization == nil, octets.holds("authorization", at: name.start, name.end) { authorization = cursor.value }
     }
   }
 

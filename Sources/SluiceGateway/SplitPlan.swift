@@ -24,6 +24,11 @@ final class SplitPlan: Sendable {
   let rule: SplitRule
   let source: Source
   let absent: UserKey.Absent
+  /// The field that names the user, in lower case; nil: none does.
+  let namedField: [UInt8]?
+  /// Whether a request's Cookie fields tell anything, and whether Authorization does.
+  let readsCookies: Bool
+  let readsAuthorization: Bool
   let override: Override?
   /// Of the window in which a user counts once; zero: each request counts.
   let windowTicks: Int
@@ -37,6 +42,14 @@ final class SplitPlan: Sendable {
     rule = SplitRule(share: split.share, salt: split.salt, allow: split.allow, deny: split.deny)
     source = Source(split.user.source)
     absent = split.user.absent
+    var (named, cookies, authorization) = (nil as [UInt8]?, absent == .issue, false)
+    switch source {
+    case .field(let name): named = name
+    case .cookie, .claim(_, .some): cookies = true
+    case .claim(_, nil): authorization = true
+    case .query, .clientAddress: break
+    }
+    (namedField, readsCookies, readsAuthorization) = (named, cookies, authorization)
     override = split.override.flatMap { override in
       OverrideSecret(override.digest).map { Override(field: Array(override.header.lowercased().utf8), secret: $0) }
     }
@@ -48,15 +61,8 @@ final class SplitPlan: Sendable {
     attributes = Array("\(lasting)\(issued.secure ? "; Secure" : "")\r\n".utf8)
   }
 
-  /// Whether a request's Cookie fields tell anything.
-  var readsCookies: Bool {
-    if absent == .issue { return true }
-    switch source {
-    case .cookie: return true
-    case .claim(_, let cookie): return cookie != nil
-    case .field, .query, .clientAddress: return false
-    }
-  }
+  /// Whether anything but the request's line and its client's address counts.
+  var readsFields: Bool { namedField != nil || readsCookies || readsAuthorization || override != nil }
 
   /// The line that gives a client its key (RFC 6265 section 4.1.1).
   func cookieLine(_ key: [UInt8]) -> [UInt8] { setCookie + key + attributes }

@@ -20,7 +20,7 @@ struct TrafficStream {
     guard generation != nil || services[service] != nil else { return }
     var known = services[service] ?? Known()
     if let before = known.present, before != generation { known.gone.append((before, now + Self.told)) }
-    known.gone.removeAll { $0.generation == generation }
+    known.gone.removeAll { $0.generation == generation || $0.until <= now }
     known.present = generation
     services[service] = known
   }
