@@ -60,7 +60,7 @@ extension ClientConnection {
     guard connecting === connection, state == .exchanging, let service, let target else { return }
     connecting = nil
     attempts += 1
-    if attempts < Self.attemptLimit, let other = moved(from: target, service) {
+    if let other = moved(from: target, service) {
       service.retried(target)
       self.target = other
       send(to: other)

@@ -11,10 +11,11 @@ extension ClientConnection {
     return decision.admission
   }
 
-  /// Another target for a request whose connection never came about; nil when there is none.
+  /// Another target for a request whose connection never came about; nil when there is none, or it was given to enough.
   func moved(from target: LoopTarget, _ service: LoopService) -> LoopTarget? {
+    guard attempts < Self.attemptLimit else { return nil }
     let before = lane
-    let other = service.move(from: target, &lane)
+    let other = service.move(from: target, &lane, last: attempts == Self.attemptLimit - 1)
     if before == .canary, lane == .serving { placement?.spilled = true }
     return other
   }

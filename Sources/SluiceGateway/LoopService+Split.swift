@@ -38,18 +38,16 @@ extension LoopService {
   }
 
   /// Moves a claim whose connection never came about to another target of its pool; nil when there is no other. A canary's user is answered
-  /// from the stable side then, and `lane` tells; never the other way.
-  func move(from target: LoopTarget, _ lane: inout LoopPool.Lane) -> LoopTarget? {
+  /// from the stable side then, or when this is the `last` time, and `lane` tells; never the other way.
+  func move(from target: LoopTarget, _ lane: inout LoopPool.Lane, last: Bool) -> LoopTarget? {
     var other: LoopTarget?
     switch lane {
     case .serving: other = serving.choose(otherThan: target)
     case .preview: other = preview.choose(otherThan: target)
     case .canary:
-      other = canary.choose(otherThan: target)
-      if other == nil, let stable = serving.choose(otherThan: target) {
-        other = stable
-        lane = .serving
-      }
+      let stable = last || canary.targets.allSatisfy { $0 === target } ? serving.choose(otherThan: target) : nil
+      if stable != nil { lane = .serving }
+      other = stable ?? canary.choose(otherThan: target)
     }
     guard let other else { return nil }
     target.counts.inFlight -= 1

@@ -138,8 +138,8 @@ package struct RouteTable: Hashable, Codable, Sendable {
     }
   }
 
-  /// With no lease renewed for `after`, and at least `leastTargets` serving targets that may get requests, all users go to the serving pools
-  /// until a table with another revision comes.
+  /// With no lease renewed for `after`, and at least `leastTargets` healthy targets in the serving pools, all users go to those until a table
+  /// with another revision comes. Every order that is accepted renews the lease.
   package struct FallBack: Hashable, Codable, Sendable {
     package var after: Milliseconds
     package var leastTargets: Int

@@ -82,6 +82,21 @@ extension WithGateway {
       }
     }
 
+    @Test func `when several canary targets refuse connections, the last try is the stable side's`() async throws {
+      try await withGateway(upstreams: 5) { gateway, upstreams in
+        var table = TestGateway.split(1, stable: [upstreams[0]], canary: Array(upstreams[1...]), share: 5_000)
+        table.probe.fall = 1_000
+        try await gateway.serve(table)
+        for upstream in upstreams[1...] { try await upstream.stop() }
+        let client = try await gateway.client()
+        for _ in 0..<6 { #expect(try await client.ask(SpillTests.canaryUser).body == "u1") }
+        await client.close()
+        let report = try await gateway.traffic(1) { $0.canary.requests == 6 }
+        #expect(report.canary.spilled == 6)
+        #expect(try await gateway.status().targets.allSatisfy { $0.inFlight == 0 })
+      }
+    }
+
     @Test func `a retry of a canary's request stays in the canary while another target is there`() async throws {
       try await withGateway(upstreams: 3) { gateway, upstreams in
         var table = TestGateway.split(1, stable: [upstreams[0]], canary: [upstreams[1], upstreams[2]], share: 5_000)
