@@ -4,8 +4,7 @@ import NIOCore
 extension ClientConnection {
   /// Has a request admitted whose service does not treat all alike.
   func admitPlaced(_ service: LoopService) -> LoopService.Admission {
-    let asking = LoopService.Asking(identity: identity, isPreview: isPreview)
-    let decision = inbound!.withUnsafeReadableBytes { service.admit($0, &head, asking) }
+    let decision = inbound!.withUnsafeReadableBytes { service.admit($0, &head, of: self) }
     lane = decision.lane
     placement = decision.placement
     return decision.admission

@@ -30,6 +30,8 @@ final class ControlPlane: @unchecked Sendable {
   var services: [ServiceName: ServiceControl] = [:]
   private var bounds: [ServiceName: SharedBound] = [:]
   private var live: [ServiceName: Live] = [:]
+  /// The split that was published last, and what was made of it for each loop.
+  private var plans: [ServiceName: (split: RouteTable.Split, each: [SplitPlan])] = [:]
   /// Of the last status that was given.
   private var sequence: UInt64 = 0
   private(set) var draining = false
@@ -181,18 +183,34 @@ final class ControlPlane: @unchecked Sendable {
   func publish(_ name: ServiceName) -> EventLoopFuture<Void> {
     guard !ending else { return loop.makeFailedFuture(AdminError.ending) }
     guard let service = services[name], let bound = bounds[name] else { return loop.makeSucceededVoidFuture() }
+    let split = service.table?.split
+    let plans = plans(name, split)
     let fallenBack = service.lease.fallenBack
     let update = ServiceUpdate(
-      service: name, table: service.table, plan: service.plan, fallenBack: fallenBack != nil, eligible: service.eligibility.eligible,
+      service: name, table: service.table, plan: nil, fallenBack: fallenBack != nil, eligible: service.eligibility.eligible,
       undecided: service.eligibility.undecided, switchState: service.hotSwitch.state, switchMoves: service.switchMoves, bound: bound)
     probes.follow(name, service.table)
-    stream.follow(name, service.plan?.generation, now: .now())
-    let split = service.table?.split.map { SplitStatus(generation: $0.generation, share: $0.share, fallenBack: fallenBack) }
-    let live = Live(revision: service.table?.revision, split: split)
-    let taken = workers.map { worker in worker.onLoop { $0.apply(update) } }
+    stream.follow(name, split?.generation, now: .now())
+    let told = split.map { SplitStatus(generation: $0.generation, share: $0.share, fallenBack: fallenBack) }
+    let live = Live(revision: service.table?.revision, split: told)
+    let taken = workers.enumerated().map { index, worker in
+      var update = update
+      update.plan = plans?[index]
+      return worker.onLoop { [update] in $0.apply(update) }
+    }
     return EventLoopFuture.andAllSucceed(taken, on: loop).map {
       self.live[name] = live
     }
+  }
+
+  /// Made anew only when the split is another, since its lists may be long.
+  private func plans(_ name: ServiceName, _ split: RouteTable.Split?) -> [SplitPlan]? {
+    guard let split else {
+      plans[name] = nil
+      return nil
+    }
+    if plans[name]?.split != split { plans[name] = (split, workers.map { _ in SplitPlan(split) }) }
+    return plans[name]?.each
   }
 
   // MARK: What happens by itself

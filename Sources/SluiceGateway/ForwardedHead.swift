@@ -13,10 +13,9 @@ struct ClientIdentity {
     self.networks = networks
   }
 
-  /// Where a trusted client's X-Forwarded-For names the one it speaks for: the last address that is no trusted proxy's own, or the first of
-  /// all. Nil when it names nobody.
+  /// Where the X-Forwarded-For values of a trusted client name the one it speaks for: the last address that is no trusted proxy's own, or the
+  /// first of all. Nil when they name nobody.
   func toldAddress(_ octets: UnsafeRawBufferPointer, _ values: [Span]) -> Span? {
-    guard trusted else { return nil }
     var told: Span?
     for value in values.reversed() {
       var end = value.end

@@ -3,13 +3,6 @@ import SluiceTraffic
 
 /// Admission where not every request goes to the same pools.
 extension LoopService {
-  /// What a decision rests on besides the service.
-  struct Asking {
-    var identity: ClientIdentity
-    /// It asked for a preview's host.
-    var isPreview: Bool
-  }
-
   /// What becomes of a request, and which pool it was given to.
   struct Decision {
     var admission: Admission
@@ -20,15 +13,15 @@ extension LoopService {
 
   /// Decides about a request as `admit` does, by who it is from and what it asks for: its pool is chosen once, in the turn that claims the
   /// target. `octets` are those that `head` was scanned from; what no target may see is taken out of it.
-  func admit(_ octets: UnsafeRawBufferPointer, _ head: inout RequestHead, _ asking: Asking) -> Decision {
+  func admit(_ octets: UnsafeRawBufferPointer, _ head: inout RequestHead, of client: ClientConnection) -> Decision {
     if switchState != .open { return Decision(admission: atSwitch()) }
     split?.read(octets, &head)
-    if asking.isPreview {
+    if client.isPreview {
       if let target = preview.choose() { return Decision(admission: admitted(target), lane: .preview) }
       counts.unserved += 1
       return Decision(admission: .unserved)
     }
-    var placement = split?.place(octets, head, asking.identity)
+    var placement = split?.place(octets, head, of: client)
     if placement?.side == .canary {
       if let target = canary.choose() { return Decision(admission: admitted(target), lane: .canary, placement: placement) }
       placement?.spilled = true

@@ -34,13 +34,13 @@ final class LoopSplit {
   }
 
   /// The place of the request whose head was read last.
-  func place(_ octets: UnsafeRawBufferPointer, _ head: RequestHead, _ identity: ClientIdentity) -> Placement {
-    var found = find(octets, head, identity)
+  func place(_ octets: UnsafeRawBufferPointer, _ head: RequestHead, of client: ClientConnection) -> Placement {
+    var found = find(octets, head, client)
     var cookie: [UInt8]?
     if case .nowhere = found {
       switch plan.absent {
       case .stable: break
-      case .clientAddress: found = address(octets, head, identity)
+      case .clientAddress: found = address(octets, head, client)
       case .issue:
         cookie = plan.cookieLine(issue())
         found = .apart
@@ -63,13 +63,13 @@ final class LoopSplit {
     return Placement(traffic: traffic, side: plan.rule.side(key, hash: hash, override: override), user: hash)
   }
 
-  private func find(_ octets: UnsafeRawBufferPointer, _ head: RequestHead, _ identity: ClientIdentity) -> Found {
-    let found = findSource(octets, head, identity)
+  private func find(_ octets: UnsafeRawBufferPointer, _ head: RequestHead, _ client: ClientConnection) -> Found {
+    let found = findSource(octets, head, client)
     guard case .nowhere = found, plan.absent == .issue, let issued = fields.cookie(plan.issuedName, octets) else { return found }
     return .inHead(issued)
   }
 
-  private func findSource(_ octets: UnsafeRawBufferPointer, _ head: RequestHead, _ identity: ClientIdentity) -> Found {
+  private func findSource(_ octets: UnsafeRawBufferPointer, _ head: RequestHead, _ client: ClientConnection) -> Found {
     switch plan.source {
     case .cookie(let name): return fields.cookie(name, octets).map { .inHead($0) } ?? .nowhere
     case .field: return fields.named.map { .inHead($0) } ?? .nowhere
@@ -77,7 +77,7 @@ final class LoopSplit {
     case .claim(let name, let cookie):
       guard let token = token(octets, cookie: cookie) else { return .nowhere }
       return claim.read(name, token: token, into: &key) ? .apart : .nowhere
-    case .clientAddress: return address(octets, head, identity)
+    case .clientAddress: return address(octets, head, client)
     }
   }
 
@@ -87,10 +87,10 @@ final class LoopSplit {
     return UnsafeRawBufferPointer(rebasing: field[token])
   }
 
-  private func address(_ octets: UnsafeRawBufferPointer, _ head: RequestHead, _ identity: ClientIdentity) -> Found {
-    if let told = identity.toldAddress(octets, head.forwardedFor) { return .inHead(told) }
+  private func address(_ octets: UnsafeRawBufferPointer, _ head: RequestHead, _ client: ClientConnection) -> Found {
+    if client.identity.trusted, let told = client.identity.toldAddress(octets, head.forwardedFor) { return .inHead(told) }
     key.removeAll(keepingCapacity: true)
-    key.append(contentsOf: identity.address.utf8)
+    key.append(contentsOf: client.identity.address.utf8)
     return .apart
   }
 

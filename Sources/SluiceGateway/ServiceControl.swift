@@ -25,8 +25,6 @@ package struct ServiceControl: Sendable {
   /// By `TargetKey`.
   package private(set) var targets: [TargetKey: TargetRecord] = [:]
   package private(set) var eligibility = RouteEligibility()
-  /// The table's split, made ready for the event loops; nil: it has none.
-  private(set) var plan: SplitPlan?
   /// When a controller was last heard, and whether users were sent back for want of it.
   package private(set) var lease: LeaseMachine
 
@@ -56,14 +54,9 @@ package struct ServiceControl: Sendable {
     standing.raise(to: new.fence)
     standing.took(new.revision)
     lease.restart()
-    serve(new, now: now)
+    table = new
+    follow(new, now: now)
     return true
-  }
-
-  private mutating func serve(_ table: RouteTable, now: WallTime) {
-    self.table = table
-    plan = table.split.map(SplitPlan.init)
-    follow(table, now: now)
   }
 
   /// Brings the targets' machines in line with the table.
@@ -90,7 +83,6 @@ package struct ServiceControl: Sendable {
   package mutating func remove(_ order: FenceOrder) throws(AdminError) {
     try admit(order.fence)
     table = nil
-    plan = nil
     lease.restart()
     targets = [:]
     record = nil
@@ -231,13 +223,14 @@ package struct ServiceControl: Sendable {
     standing = restored.standing
     record = restored.record
     hotSwitch = restored.hotSwitch
+    table = restored.table
     lease = LeaseMachine(now: monotonic, fallenBack: restored.fallenBack)
     for known in restored.health {
       let health = HealthMachine(restored: known.health, wasHealthy: known.wasHealthy)
       targets[TargetKey(instance: known.instance, authority: known.authority)] = TargetRecord(
         machine: TargetMachine(restoredServing: health.wasHealthy), health: health, since: known.since)
     }
-    if let table = restored.table { serve(table, now: now) }
+    if let table { follow(table, now: now) }
   }
 }
 

@@ -2,7 +2,8 @@ import SluiceGatewayAPI
 import SluiceModel
 import SluiceTraffic
 
-/// A table's split, made ready for requests once and shared by all event loops. Never changed.
+/// A table's split, made ready for requests. Never changed; each event loop has one of its own, so that no reference count is shared between
+/// loops on the request path.
 final class SplitPlan: Sendable {
   /// Where a user key is found, names as octets; those of fields in lower case.
   enum Source: Sendable {
