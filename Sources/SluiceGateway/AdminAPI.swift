@@ -74,6 +74,7 @@ struct AdminAPI {
         control.change(name) { service throws(AdminError) in try service.claim(order) }.map { status in
           ClaimReply(status: status, table: control.table(of: name), record: control.record(of: name))
         })
+    case ("PUT", "lease"): return json(control.renew(name, try decode(FenceOrder.self, body)))
     case ("PUT", "record"):
       let order = try decode(RecordOrder.self, body)
       return json(control.change(name) { service throws(AdminError) in try service.keep(order) })
@@ -83,7 +84,7 @@ struct AdminAPI {
     case ("DELETE", "switch/at"):
       let order = try decode(FenceOrder.self, body)
       return json(control.change(name) { service throws(AdminError) in try service.cancel(order) })
-    case (_, ""), (_, "table"), (_, "fence"), (_, "record"), (_, "switch"), (_, "switch/at"): throw AdminError.method(method)
+    case (_, ""), (_, "table"), (_, "fence"), (_, "lease"), (_, "record"), (_, "switch"), (_, "switch/at"): throw AdminError.method(method)
     default: throw AdminError.noPath("/v1/services/\(name)/\(rest)")
     }
   }

@@ -126,6 +126,7 @@ final class AdminConnection: ChannelInboundHandler {
     context.writeAndFlush(wrapOutboundOut(buffer), promise: nil)
     api.control.watchers.add(context.channel)
     api.control.noteAll()
+    api.control.tellTraffic(all: true)
     let channel = context.channel
     let heartbeat = context.eventLoop.scheduleRepeatedTask(initialDelay: .seconds(1), delay: .seconds(1)) { _ in
       guard let line = WatchHub.chunk(.heartbeat(clock: wallTime())) else { return }

@@ -60,7 +60,7 @@ extension ClientConnection {
     guard connecting === connection, state == .exchanging, let service, let target else { return }
     connecting = nil
     attempts += 1
-    if attempts < Self.attemptLimit, let other = service.move(from: target) {
+    if let other = moved(from: target, service) {
       service.retried(target)
       self.target = other
       send(to: other)
@@ -97,6 +97,7 @@ extension ClientConnection {
     self.target = nil
     if state == .tunnel { target.ended(self) }
     worker.settle(service, target, outcome, tunnel: state == .tunnel)
+    if placement != nil { concludePlacement(outcome) }
   }
 
   /// The target's answer is complete. The connection to it is its own affair from here.
@@ -196,6 +197,7 @@ extension ClientConnection {
     replay = nil
     target.began(self)
     worker.tunnelled(service, target)
+    if placement != nil { concludePlacement(.completed) }
     worker.wheel.set(self, ticks: service.idleTicks)
     if let early = inbound, early.readableBytes > 0 { upstream.send(early) }
     inbound = nil

@@ -48,6 +48,10 @@ final class ClientConnection: Timed, ChannelInboundHandler {
   // The request under way.
   var service: LoopService?
   var target: LoopTarget?
+  var isPreview = false
+  var lane = LoopPool.Lane.serving
+  /// Nil: no split has a say in the request.
+  var placement: Placement?
   var upstream: UpstreamConnection?
   var connecting: UpstreamConnection?
   var keepAlive = true
@@ -229,14 +233,16 @@ final class ClientConnection: Timed, ChannelInboundHandler {
       dropHead()
       return answer(.noRoute)
     }
-    service = found
-    decide(found)
+    service = found.service
+    isPreview = found.isPreview
+    lane = .serving
+    decide(found.service)
   }
 
   private func dropHead() { inbound!.moveReaderIndex(forwardBy: head.length) }
 
   private func decide(_ service: LoopService) {
-    switch service.admit() {
+    switch service.isPlain && !isPreview ? service.admit() : admitPlaced(service) {
     case .target(let target): forward(to: target)
     case .hold(let ticks):
       state = .held

@@ -16,14 +16,24 @@ final class ControlPlane: @unchecked Sendable {
 
   let loop: any EventLoop
   let boot: String
+  /// A service as every event loop has taken it.
+  struct Live {
+    var revision: Revision?
+    var split: SplitStatus?
+  }
+
   private let workers: [LoopWorker]
   private let store: StateStore
   private let probes: ProbeRunner
   private let flag: HealthResponder.Flag
-  private let log: @Sendable (String) -> Void
-  private var services: [ServiceName: ServiceControl] = [:]
+  let log: @Sendable (String) -> Void
+  var services: [ServiceName: ServiceControl] = [:]
   private var bounds: [ServiceName: SharedBound] = [:]
-  private var live: [ServiceName: Revision] = [:]
+  private var live: [ServiceName: Live] = [:]
+  /// The split that was published last, and what was made of it for each loop.
+  private var plans: [ServiceName: (split: RouteTable.Split, each: [SplitPlan])] = [:]
+  /// Of the last status that was given.
+  private var sequence: UInt64 = 0
   private(set) var draining = false
   private(set) var ending = false
   private var degraded: [String: String] = [:]
@@ -33,6 +43,8 @@ final class ControlPlane: @unchecked Sendable {
   private var unsavedHealth: Set<ServiceName> = []
   private var healthTimer: Scheduled<Void>?
   let watchers = WatchHub()
+  var stream = TrafficStream()
+  var seconds: RepeatedTask?
 
   init(
     loop: any EventLoop, workers: [LoopWorker], store: StateStore, probeLoop: any EventLoop, flag: HealthResponder.Flag,
@@ -65,6 +77,7 @@ final class ControlPlane: @unchecked Sendable {
       published.append(publish(name))
     }
     schedulePending()
+    startSeconds()
     return EventLoopFuture.andAllSucceed(published, on: loop)
   }
 
@@ -99,7 +112,7 @@ final class ControlPlane: @unchecked Sendable {
     case .lost: degrade(file, "the state in \(file) and the one before it are damaged; nothing of it is served. Put the table again")
     }
     guard let found else { return }
-    services[found.service] = ServiceControl(restored: found, now: wallTime())
+    services[found.service] = ServiceControl(restored: found, now: wallTime(), monotonic: monotonicTime())
     bounds[found.service] = SharedBound()
   }
 
@@ -132,6 +145,7 @@ final class ControlPlane: @unchecked Sendable {
     } catch {
       return loop.makeFailedFuture(error)
     }
+    service.renewLease(now: monotonicTime())
     services[name] = service
     if bounds[name] == nil { bounds[name] = SharedBound() }
     schedulePending()
@@ -166,18 +180,37 @@ final class ControlPlane: @unchecked Sendable {
 
   /// Sends all that is decided about a service to every loop.
   @discardableResult
-  private func publish(_ name: ServiceName) -> EventLoopFuture<Void> {
+  func publish(_ name: ServiceName) -> EventLoopFuture<Void> {
     guard !ending else { return loop.makeFailedFuture(AdminError.ending) }
     guard let service = services[name], let bound = bounds[name] else { return loop.makeSucceededVoidFuture() }
+    let split = service.table?.split
+    let plans = plans(name, split)
+    let fallenBack = service.lease.fallenBack
     let update = ServiceUpdate(
-      service: name, table: service.table, eligible: service.eligibility.eligible, undecided: service.eligibility.undecided,
-      switchState: service.hotSwitch.state, switchMoves: service.switchMoves, bound: bound)
+      service: name, table: service.table, plan: nil, fallenBack: fallenBack != nil, eligible: service.eligibility.eligible,
+      undecided: service.eligibility.undecided, switchState: service.hotSwitch.state, switchMoves: service.switchMoves, bound: bound)
     probes.follow(name, service.table)
-    let revision = service.table?.revision
-    let taken = workers.map { worker in worker.onLoop { $0.apply(update) } }
-    return EventLoopFuture.andAllSucceed(taken, on: loop).map {
-      self.live[name] = revision
+    stream.follow(name, split?.generation, now: .now())
+    let told = split.map { SplitStatus(generation: $0.generation, share: $0.share, fallenBack: fallenBack) }
+    let live = Live(revision: service.table?.revision, split: told)
+    let taken = workers.enumerated().map { index, worker in
+      var update = update
+      update.plan = plans?[index]
+      return worker.onLoop { [update] in $0.apply(update) }
     }
+    return EventLoopFuture.andAllSucceed(taken, on: loop).map {
+      self.live[name] = live
+    }
+  }
+
+  /// Made anew only when the split is another, since its lists may be long.
+  private func plans(_ name: ServiceName, _ split: RouteTable.Split?) -> [SplitPlan]? {
+    guard let split else {
+      plans[name] = nil
+      return nil
+    }
+    if plans[name]?.split != split { plans[name] = (split, workers.map { _ in SplitPlan(split) }) }
+    return plans[name]?.each
   }
 
   // MARK: What happens by itself
@@ -196,7 +229,7 @@ final class ControlPlane: @unchecked Sendable {
     }
   }
 
-  private func save(_ name: ServiceName) {
+  func save(_ name: ServiceName) {
     guard let service = services[name] else { return }
     do {
       try write(service)
@@ -262,6 +295,7 @@ final class ControlPlane: @unchecked Sendable {
   func end() {
     ending = true
     pendingTimer?.cancel()
+    seconds?.cancel()
     healthTimer?.cancel()
     healthTimer = nil
     for name in unsavedHealth.sorted() { save(name) }
@@ -277,7 +311,7 @@ final class ControlPlane: @unchecked Sendable {
   var names: [ServiceName] { services.keys.sorted() }
 
   /// The counts of a service added up over all loops.
-  private func tally(_ name: ServiceName) -> EventLoopFuture<ServiceTally> {
+  func tally(_ name: ServiceName) -> EventLoopFuture<ServiceTally> {
     guard !ending else { return loop.makeFailedFuture(AdminError.ending) }
     let asked = workers.map { worker in worker.onLoop { $0.tally(name) } }
     return EventLoopFuture.whenAllSucceed(asked, on: loop).map { tallies in
@@ -288,6 +322,10 @@ final class ControlPlane: @unchecked Sendable {
   }
 
   /// A service as it stands, counted over all loops. What each loop tells is from after whatever was published before this call.
+  ///
+  /// It is numbered in the turn that puts it together: what this loop knows is of that very turn. The loops' counts were taken before it, one
+  /// loop after the other; but each loop, and this one, does what it is asked in turn, so that of two statuses the one asked for first is also
+  /// put together first, and holds no count that is newer than the other's. A higher number therefore never tells anything older.
   func status(of name: ServiceName) -> EventLoopFuture<ServiceStatus> {
     guard let asked = services[name]?.serial else { return loop.makeFailedFuture(AdminError.noService(name)) }
     return tally(name).flatMapThrowing { tally in
@@ -296,7 +334,8 @@ final class ControlPlane: @unchecked Sendable {
         let key = TargetKey(instance: target.instance, authority: target.authority)
         if self.services[name]!.counted(key, open: target.counts.open, serial: asked) { self.noteChange(name) }
       }
-      return self.services[name]!.status(tally, live: self.live[name])
+      self.sequence += 1
+      return self.services[name]!.status(tally, live: self.live[name] ?? Live(), sequence: self.sequence, boot: self.boot)
     }
   }
 

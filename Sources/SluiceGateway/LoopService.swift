@@ -18,36 +18,6 @@ final class SharedBound: Sendable {
   func giveBack() { count.subtract(1, ordering: .relaxed) }
 }
 
-/// All that an event loop must know of one service. Always sent whole; the loop finds out what changed.
-struct ServiceUpdate: Sendable {
-  var service: ServiceName
-  /// Nil: the service has no route here any more.
-  var table: RouteTable?
-  /// By target in table order.
-  var eligible: [Bool]
-  var undecided: Bool
-  var switchState: SwitchMachine.State
-  /// Rises when the switch moves: counts begin anew.
-  var switchMoves: Int
-  var bound: SharedBound
-}
-
-/// What a loop tells of a service when asked.
-struct ServiceTally: Sendable {
-  var total = LoopCounts()
-  /// Since the switch moved.
-  var since = LoopCounts()
-  var waiting = 0
-  var targets: [TargetTally] = []
-
-  struct TargetTally: Sendable {
-    var instance: InstanceID
-    var release: ReleaseNumber
-    var authority: String
-    var counts: LoopCounts
-  }
-}
-
 /// A service on one event loop: the one place where a request is admitted. Touched on that loop only.
 final class LoopService {
   /// What becomes of a request whose head is complete.
@@ -67,7 +37,6 @@ final class LoopService {
   let name: ServiceName
   let bound: SharedBound
   private(set) var table: RouteTable?
-  private(set) var counts = LoopCounts()
   private(set) var connectTime = TimeAmount.seconds(2)
   private(set) var responseTicks = 300
   private(set) var idleTicks = 600
@@ -75,10 +44,16 @@ final class LoopService {
   private(set) var targets: [LoopTarget] = []
   /// Targets that left the table with requests in flight.
   private var leaving: [LoopTarget] = []
-  private var eligible: ContiguousArray<LoopTarget> = []
-  private var leastConnections = true
-  private var chooser: TargetChooser
-  private var switchState = SwitchMachine.State.open
+  /// What stands about a split; nil: there is none.
+  private(set) var split: LoopSplit?
+  /// Every request goes to the serving pools, and nothing need be known of it.
+  private(set) var isPlain = true
+  var counts = LoopCounts()
+  var serving: LoopPool
+  var canary: LoopPool
+  var preview: LoopPool
+  private var ledger = TrafficLedger()
+  private(set) var switchState = SwitchMachine.State.open
   private var switchMoves = 0
   private var base = LoopCounts()
   private var undecided = false
@@ -86,14 +61,21 @@ final class LoopService {
   init(name: ServiceName, bound: SharedBound, turn: Int) {
     self.name = name
     self.bound = bound
-    chooser = TargetChooser(turn: turn)
+    serving = LoopPool(turn: turn)
+    canary = LoopPool(turn: turn)
+    preview = LoopPool(turn: turn)
   }
 
   /// Decides about a request, and claims the target in the same turn: no table can come between.
   @inline(__always)
   func admit() -> Admission {
     if switchState != .open { return atSwitch() }
-    guard let target = choose() else { return withoutTarget() }
+    guard let target = serving.choose() else { return withoutTarget() }
+    return admitted(target)
+  }
+
+  @inline(__always)
+  func admitted(_ target: LoopTarget) -> Admission {
     counts.admitted &+= 1
     counts.inFlight &+= 1
     claim(target)
@@ -101,21 +83,12 @@ final class LoopService {
   }
 
   @inline(__always)
-  private func claim(_ target: LoopTarget) {
+  func claim(_ target: LoopTarget) {
     target.counts.admitted &+= 1
     target.counts.inFlight &+= 1
   }
 
-  @inline(__always)
-  private func choose() -> LoopTarget? {
-    let chosen =
-      leastConnections
-      ? chooser.leastLoaded(count: eligible.count) { eligible[$0].counts.inFlight }
-      : chooser.roundRobin(count: eligible.count)
-    return chosen.map { eligible[$0] }
-  }
-
-  private func atSwitch() -> Admission {
+  func atSwitch() -> Admission {
     guard switchState == .queue, let table else {
       counts.refused += 1
       return .refused
@@ -123,7 +96,7 @@ final class LoopService {
     return hold(TimerWheel.ticks(table.queue.wait), limit: table.queue.requests)
   }
 
-  private func withoutTarget() -> Admission {
+  func withoutTarget() -> Admission {
     guard waitsForTarget, let table else {
       counts.unserved += 1
       return .unserved
@@ -168,16 +141,6 @@ final class LoopService {
     return true
   }
 
-  /// Moves a claim whose connection never came about to another target; nil when there is no other.
-  func move(from target: LoopTarget) -> LoopTarget? {
-    let others = eligible.filter { $0 !== target }
-    guard let index = chooser.roundRobin(count: others.count) else { return nil }
-    target.counts.inFlight -= 1
-    target.counts.failed += 1
-    claim(others[index])
-    return others[index]
-  }
-
   func retried(_ target: LoopTarget) {
     counts.retried += 1
     target.counts.retried += 1
@@ -209,6 +172,7 @@ final class LoopService {
 
   /// Takes the whole of what is decided about the service, in one turn; then releases what is held, as far as it may go now.
   func apply(_ update: ServiceUpdate, tick: Int) {
+    let changed = update.switchMoves != switchMoves || update.table != table
     if update.switchMoves != switchMoves {
       switchMoves = update.switchMoves
       base = counts
@@ -216,17 +180,36 @@ final class LoopService {
     switchState = update.switchState
     undecided = update.undecided
     if update.table != table { take(update.table, tick: tick) }
+    follow(update.plan, fallenBack: update.fallenBack, tick: tick)
     for (index, target) in targets.enumerated() {
       target.eligible = index < update.eligible.count && update.eligible[index] && !target.draining
     }
-    eligible = ContiguousArray(targets.filter(\.eligible))
-    release()
+    let canaryWasEmpty = canary.isEmpty
+    serving.take(pool { $0.role == .serving }, leastConnections: leastConnections)
+    canary.take(pool { $0.role == .canary }, leastConnections: leastConnections)
+    preview.take(pool { [table] in $0.release == table?.preview?.release }, leastConnections: leastConnections)
+    release(anew: !canary.isEmpty && (changed || canaryWasEmpty))
   }
 
-  /// In the order they came.
-  private func release() {
+  private var leastConnections: Bool { table?.balance != .roundRobin }
+
+  private func pool(_ belongs: (LoopTarget) -> Bool) -> ContiguousArray<LoopTarget> {
+    ContiguousArray(targets.filter { $0.eligible && belongs($0) })
+  }
+
+  private func follow(_ plan: SplitPlan?, fallenBack: Bool, tick: Int) {
+    let traffic = ledger.turn(to: plan, tick: tick)
+    if plan !== split?.plan || fallenBack != split?.fallenBack {
+      split = plan.flatMap { plan in traffic.map { LoopSplit(plan, traffic: $0, fallenBack: fallenBack) } }
+    }
+    isPlain = split == nil && table?.preview == nil
+  }
+
+  /// In the order they came. While no target of the serving pools can take a request, those held for one are only looked at again when the
+  /// canary's users among them may find one: `anew`.
+  private func release(anew: Bool) {
     guard !held.isEmpty, switchState != .queue || table == nil else { return }
-    if switchState == .open, table != nil, eligible.isEmpty, waitsForTarget { return }
+    if switchState == .open, table != nil, serving.isEmpty, !anew, waitsForTarget { return }
     let released = held
     held = []
     for client in released {
@@ -239,13 +222,16 @@ final class LoopService {
     var known: [String: LoopTarget] = [:]
     for target in targets + leaving { known[Self.key(target.instance, target.authority)] = target }
     targets = []
-    for (release, wanted) in table?.targets ?? [] {
-      let authority = authorityText(address: wanted.address, port: wanted.port)
-      let key = Self.key(wanted.instance, authority)
-      guard let target = known.removeValue(forKey: key) ?? Self.make(wanted, release, authority) else { continue }
-      target.release = release
-      drain(target, wanted.state == .draining, table: table, tick: tick)
-      targets.append(target)
+    for pool in table?.pools ?? [] {
+      for wanted in pool.targets {
+        let authority = authorityText(address: wanted.address, port: wanted.port)
+        let key = Self.key(wanted.instance, authority)
+        guard let target = known.removeValue(forKey: key) ?? Self.make(wanted, pool.release, authority) else { continue }
+        target.release = pool.release
+        target.role = pool.role
+        drain(target, wanted.state == .draining, table: table, tick: tick)
+        targets.append(target)
+      }
     }
     leaving = []
     for target in known.values.sorted(by: { $0.instance < $1.instance }) {
@@ -254,7 +240,6 @@ final class LoopService {
     }
     self.table = table
     guard let table else { return }
-    leastConnections = table.balance == .leastConnections
     connectTime = .milliseconds(table.timeouts.connect.value)
     responseTicks = TimerWheel.ticks(table.timeouts.response)
     idleTicks = TimerWheel.ticks(table.timeouts.idle)
@@ -277,8 +262,9 @@ final class LoopService {
 
   private static func key(_ instance: InstanceID, _ authority: String) -> String { "\(instance) \(authority)" }
 
-  /// Cuts the tunnels of draining targets whose deadline has passed.
-  func cutTunnels(tick: Int) {
+  /// Time has passed: cuts the tunnels of draining targets whose deadline has come.
+  func advance(tick: Int) {
+    ledger.forget(tick: tick)
     for target in targets + leaving where target.tunnelDeadline <= tick {
       for tunnel in target.tunnels { tunnel.cutTunnel() }
     }
@@ -301,7 +287,7 @@ final class LoopService {
       total: counts, since: since, waiting: held.count,
       targets: (targets + leaving).map {
         .init(instance: $0.instance, release: $0.release, authority: $0.authority, counts: $0.counts)
-      })
+      }, splits: ledger.tally)
   }
 }
 

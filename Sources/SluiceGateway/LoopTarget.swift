@@ -1,4 +1,5 @@
 import NIOCore
+import SluiceGatewayAPI
 import SluiceModel
 
 /// How an admitted request ended.
@@ -85,6 +86,7 @@ final class LoopTarget {
   /// `address:port`, for a Host line where the client sent none.
   let authority: String
   var release: ReleaseNumber
+  var role = RouteTable.Pool.Role.serving
   var counts = LoopCounts()
   var eligible = false
   var draining = false

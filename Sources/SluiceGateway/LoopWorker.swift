@@ -56,7 +56,7 @@ final class LoopWorker: @unchecked Sendable {
   private func advance() {
     let elapsed = (NIODeadline.now() - started).nanoseconds / 1_000_000
     wheel.advance(to: Int(elapsed / TimerWheel.tickMilliseconds))
-    for service in services.values { service.cutTunnels(tick: wheel.tick) }
+    for service in services.values { service.advance(tick: wheel.tick) }
   }
 
   /// Takes what is decided about a service. When this returns, the loop acts by it.

@@ -21,7 +21,7 @@ enum Metrics {
     series("sluice_tunnels", "gauge") { $0.longLived }
     text += "# TYPE sluice_requests_waiting gauge\n"
     for (service, tally) in tallies { text += "sluice_requests_waiting{service=\"\(service)\"} \(tally.waiting)\n" }
-    return text + targets(tallies)
+    return text + targets(tallies) + splits(tallies)
   }
 
   private static func targets(_ tallies: [(ServiceName, ServiceTally)]) -> String {

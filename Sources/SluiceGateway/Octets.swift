@@ -4,6 +4,7 @@ enum Octet {
   static let lineFeed: UInt8 = 10
   static let carriageReturn: UInt8 = 13
   static let space: UInt8 = 32
+  static let comma: UInt8 = 44
   static let colon: UInt8 = 58
 
   // tchar = "!" / "#" / "$" / "%" / "&" / "'" / "*" / "+" / "-" / "." / "^" / "_" / "`" / "|" / "~" / DIGIT / ALPHA
@@ -43,6 +44,10 @@ enum Octet {
   /// Whether the octet may stand in a field value: visible, space, tab, or obs-text.
   @inline(__always)
   static func isValue(_ octet: UInt8) -> Bool { octet >= 32 ? octet != 127 : octet == tab }
+
+  /// A letter in lower case; another octet as it is.
+  @inline(__always)
+  static func lower(_ octet: UInt8) -> UInt8 { octet >= 65 && octet <= 90 ? octet | 0x20 : octet }
 
   /// The value of a hexadecimal digit; nil for another octet.
   @inline(__always)

@@ -44,6 +44,13 @@ package struct RequestHead {
   /// Lines that are not passed on, in order.
   package var cuts: [Span] { fields.cuts }
 
+  /// Leaves a line out of what is passed on.
+  mutating func cut(_ line: Span) {
+    guard !fields.cuts.contains(line) else { return }
+    fields.cuts.append(line)
+    fields.cuts.sort { $0.start < $1.start }
+  }
+
   /// Scans `octets` from its start. `trusted`: X-Forwarded-* and Forwarded of this peer are believed.
   package mutating func scan(_ octets: UnsafeRawBufferPointer, limits: ScanLimits, trusted: Bool) -> ScanOutcome {
     let end = min(octets.count, limits.head)

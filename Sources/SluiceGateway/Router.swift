@@ -3,12 +3,19 @@ import SluiceGatewayAPI
 
 /// Finds the service of a request by host and path, on one event loop. Built anew when a table changes; never changed.
 struct Router {
+  /// What a request asks for.
+  struct Found {
+    var service: LoopService
+    /// It asks for the preview's host.
+    var isPreview: Bool
+  }
+
   private struct Entry {
     /// In lower case; empty: every host.
     var host: [UInt8]
     /// Without a slash at its end: "/" is empty.
     var path: [UInt8]
-    var service: LoopService
+    var found: Found
   }
 
   private var byHost: [UInt64: [Entry]] = [:]
@@ -20,11 +27,14 @@ struct Router {
       guard let table = service.table else { continue }
       var path = Array(table.path.utf8)
       while path.last == 47 { path.removeLast() }
-      if table.hosts.isEmpty { anyHost.append(Entry(host: [], path: path, service: service)) }
-      for host in table.hosts {
+      let users = Found(service: service, isPreview: false)
+      if table.hosts.isEmpty { anyHost.append(Entry(host: [], path: path, found: users)) }
+      let hosts = table.hosts.map { ($0, users) }
+      let previews = (table.preview?.hosts ?? []).map { ($0, Found(service: service, isPreview: true)) }
+      for (host, found) in hosts + previews {
         let octets = Array(host.lowercased().utf8)
         let hash = octets.withUnsafeBytes { Self.hash($0, 0, octets.count) }
-        byHost[hash, default: []].append(Entry(host: octets, path: path, service: service))
+        byHost[hash, default: []].append(Entry(host: octets, path: path, found: found))
       }
     }
     anyHost = Self.sorted(anyHost)
@@ -39,27 +49,24 @@ struct Router {
   @inline(__always)
   private static func hash(_ octets: UnsafeRawBufferPointer, _ start: Int, _ end: Int) -> UInt64 {
     var hash: UInt64 = 0xcbf2_9ce4_8422_2325
-    for index in start..<end { hash = (hash ^ UInt64(lower(octets[index]))) &* 0x100_0000_01b3 }
+    for index in start..<end { hash = (hash ^ UInt64(Octet.lower(octets[index]))) &* 0x100_0000_01b3 }
     return hash
   }
 
-  @inline(__always)
-  private static func lower(_ octet: UInt8) -> UInt8 { octet >= 65 && octet <= 90 ? octet | 0x20 : octet }
-
   /// The service for the host (with or without port) and request target at these places of a head.
   @inline(__always)
-  func find(_ octets: UnsafeRawBufferPointer, host: Span, target: Span) -> LoopService? {
-    if !byHost.isEmpty, let service = findByHost(octets, host: host, target: target) { return service }
-    for entry in anyHost where Self.matches(entry.path, octets, target) { return entry.service }
+  func find(_ octets: UnsafeRawBufferPointer, host: Span, target: Span) -> Found? {
+    if !byHost.isEmpty, let found = findByHost(octets, host: host, target: target) { return found }
+    for entry in anyHost where Self.matches(entry.path, octets, target) { return entry.found }
     return nil
   }
 
-  private func findByHost(_ octets: UnsafeRawBufferPointer, host: Span, target: Span) -> LoopService? {
+  private func findByHost(_ octets: UnsafeRawBufferPointer, host: Span, target: Span) -> Found? {
     let end = Self.nameEnd(octets, host)
     guard let entries = byHost[Self.hash(octets, host.start, end)] else { return nil }
     for entry in entries where entry.host.count == end - host.start {
-      let same = entry.host.indices.allSatisfy { entry.host[$0] == Self.lower(octets[host.start + $0]) }
-      if same, Self.matches(entry.path, octets, target) { return entry.service }
+      let same = entry.host.indices.allSatisfy { entry.host[$0] == Octet.lower(octets[host.start + $0]) }
+      if same, Self.matches(entry.path, octets, target) { return entry.found }
     }
     return nil
   }

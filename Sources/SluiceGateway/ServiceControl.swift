@@ -24,9 +24,14 @@ package struct ServiceControl: Sendable {
   package private(set) var serial = 0
   /// By `TargetKey`.
   package private(set) var targets: [TargetKey: TargetRecord] = [:]
-  package private(set) var eligibility = Eligibility([], threshold: .zero)
+  package private(set) var eligibility = RouteEligibility()
+  /// When a controller was last heard, and whether users were sent back for want of it.
+  package private(set) var lease: LeaseMachine
 
-  package init(service: ServiceName) { self.service = service }
+  package init(service: ServiceName) {
+    self.service = service
+    lease = LeaseMachine(now: .zero)
+  }
 
   // MARK: Orders
 
@@ -48,6 +53,7 @@ package struct ServiceControl: Sendable {
     }
     standing.raise(to: new.fence)
     standing.took(new.revision)
+    lease.restart()
     table = new
     follow(new, now: now)
     return true
@@ -77,6 +83,7 @@ package struct ServiceControl: Sendable {
   package mutating func remove(_ order: FenceOrder) throws(AdminError) {
     try admit(order.fence)
     table = nil
+    lease.restart()
     targets = [:]
     record = nil
     hotSwitch = SwitchMachine()
@@ -171,13 +178,29 @@ package struct ServiceControl: Sendable {
   private mutating func decide() {
     serial += 1
     guard let table else {
-      eligibility = Eligibility([], threshold: .zero)
+      eligibility = RouteEligibility()
       return
     }
-    let candidates = table.targets.compactMap { targets[TargetKey($0.target)] }.map {
-      Eligibility.Candidate(state: $0.machine.state, health: $0.health.health, wasHealthy: $0.health.wasHealthy)
+    eligibility = RouteEligibility(table) { target in
+      targets[TargetKey(target)].map {
+        Eligibility.Candidate(state: $0.machine.state, health: $0.health.health, wasHealthy: $0.health.wasHealthy)
+      }
     }
-    eligibility = Eligibility(candidates, threshold: table.panicThreshold)
+  }
+
+  // MARK: The controller's lease
+
+  /// An order of the standing fence came.
+  package mutating func renewLease(now: Milliseconds) { lease.renew(now: now) }
+
+  /// Time has passed, by a clock that only goes forward. Says whether all users go to the serving pools from now on, because the table says so
+  /// for when no controller is heard.
+  package mutating func fallBackIfDue(now: Milliseconds, wall: WallTime) -> Bool {
+    guard let lost = table?.split?.controllerLost else { return false }
+    let terms = LeaseMachine.Terms(after: lost.after, leastTargets: lost.leastTargets)
+    guard lease.tick(terms, eligible: eligibility.healthyServing, now: now, wall: wall) else { return false }
+    serial += 1
+    return true
   }
 
   // MARK: Restart
@@ -190,16 +213,18 @@ package struct ServiceControl: Sendable {
         .init(
           instance: key.instance, authority: key.authority, health: record.health.health, wasHealthy: record.health.wasHealthy,
           since: record.since)
-      }.sorted { ($0.instance, $0.authority) < ($1.instance, $1.authority) })
+      }.sorted { ($0.instance, $0.authority) < ($1.instance, $1.authority) }, fallenBack: lease.fallenBack)
   }
 
-  /// What stood before a restart; targets that were healthy serve at once, and probes go on.
-  package init(restored: StoredService, now: WallTime) {
+  /// What stood before a restart; targets that were healthy serve at once, and probes go on. `monotonic`: the same moment by a clock that only
+  /// goes forward, from which a lease counts.
+  package init(restored: StoredService, now: WallTime, monotonic: Milliseconds) {
     service = restored.service
     standing = restored.standing
     record = restored.record
     hotSwitch = restored.hotSwitch
     table = restored.table
+    lease = LeaseMachine(now: monotonic, fallenBack: restored.fallenBack)
     for known in restored.health {
       let health = HealthMachine(restored: known.health, wasHealthy: known.wasHealthy)
       targets[TargetKey(instance: known.instance, authority: known.authority)] = TargetRecord(
@@ -233,6 +258,8 @@ package struct StoredService: Hashable, Codable, Sendable {
   package var record: RecordCopy?
   package var hotSwitch: SwitchMachine
   package var health: [Health]
+  /// Since when no controller has been heard and all users go to the serving pools.
+  package var fallenBack: WallTime?
 
   package struct Health: Hashable, Codable, Sendable {
     package var instance: InstanceID

@@ -8,6 +8,11 @@ extension ServiceTally {
     total += other.total
     since += other.since
     waiting += other.waiting
+    if let theirs = other.splits {
+      var sum = splits ?? SplitTally()
+      sum.add(theirs)
+      splits = sum
+    }
     for target in other.targets {
       if let index = targets.firstIndex(where: { $0.instance == target.instance && $0.authority == target.authority }) {
         targets[index].counts += target.counts
@@ -28,13 +33,14 @@ extension RequestCounts {
 }
 
 extension ServiceControl {
-  /// What stands, with the counts of all loops. `live`: the revision that every loop has taken.
-  func status(_ tally: ServiceTally, live: Revision?) -> ServiceStatus {
+  /// What stands, with the counts of all loops. `live`: what every loop has taken.
+  func status(_ tally: ServiceTally, live: ControlPlane.Live, sequence: UInt64, boot: String) -> ServiceStatus {
     ServiceStatus(
-      service: service, fence: standing.fence, revision: live, record: record?.revision,
+      service: service, fence: standing.fence, revision: live.revision, record: record?.revision,
       switch: SwitchReport(
         state: hotSwitch.state, pending: hotSwitch.pending, since: RequestCounts(tally.since, waiting: tally.waiting)),
-      total: RequestCounts(tally.total, waiting: tally.waiting), panicking: eligibility.panicking, targets: targetStatuses(tally))
+      total: RequestCounts(tally.total, waiting: tally.waiting), panicking: eligibility.panicking, targets: targetStatuses(tally),
+      sequence: sequence, boot: boot, split: live.split)
   }
 
   /// The table's targets in its order; then those that left with something open.

@@ -1,19 +1,14 @@
 import NIOCore
-import SluiceGatewayAPI
-import SluiceModel
+package import SluiceGatewayAPI
+package import SluiceModel
 
 extension RouteTable {
   /// What keeps this table from being served; nil: nothing.
-  func problem(for service: ServiceName) -> String? {
+  package func problem(for service: ServiceName) -> String? {
     if self.service != service { return "the table is for \(self.service), the path says \(service)" }
     if !path.hasPrefix("/") { return "path must begin with /" }
     if !path.utf8.allSatisfy({ Octet.isTarget($0) && $0 != 63 }) { return "path holds a character that no path has" }
-    if let host = hosts.first(where: { $0.isEmpty || !$0.utf8.allSatisfy { Octet.isHost($0) && $0 != Octet.colon } }) {
-      return "\"\(host)\" is no host name"
-    }
-    if split != nil || preview != nil || pools.contains(where: { $0.role != .serving }) {
-      return "this gateway cannot split by user; leave split, preview and role out"
-    }
+    if let host = hosts.first(where: { !Self.isHostName($0) }) { return "\"\(host)\" is no host name" }
     if probe.rise < 1 || probe.fall < 1 { return "rise and fall must be at least 1" }
     if probe.interval.value < 10 || probe.timeout.value < 1 { return "the probe's interval and timeout are too short" }
     if case .http(let path, let status) = probe.kind {
@@ -22,7 +17,7 @@ extension RouteTable {
     }
     if timeouts.connect.value < 1 || timeouts.response.value < 1 || timeouts.idle.value < 1 { return "timeouts must be above zero" }
     if drain.longLived.value < 0 || queue.requests < 0 || queue.wait.value < 0 { return "bounds must not be below zero" }
-    return targetProblem
+    return targetProblem ?? splitProblem ?? previewProblem
   }
 
   private var targetProblem: String? {

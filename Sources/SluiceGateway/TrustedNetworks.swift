@@ -44,11 +44,31 @@ struct TrustedNetworks: Sendable {
 
   func contains(_ address: SocketAddress?) -> Bool {
     guard !networks.isEmpty, let address else { return false }
-    let octets = Self.octets(of: address)
-    return networks.contains { network in
+    return Self.octets(of: address).withUnsafeBytes(holds)
+  }
+
+  /// Whether a text is an address of these networks.
+  func contains(text: UnsafeRawBufferPointer) -> Bool {
+    // The longest form of an IPv6 address has 45 characters.
+    guard !networks.isEmpty, text.count <= 45 else { return false }
+    return withUnsafeTemporaryAllocation(byteCount: 64, alignment: 1) { space in
+      space.copyMemory(from: text)
+      space[text.count] = 0
+      let name = space.baseAddress!.assumingMemoryBound(to: CChar.self)
+      let address = space.baseAddress! + 48
+      if inet_pton(AF_INET, name, address) == 1 { return holds(UnsafeRawBufferPointer(start: address, count: 4)) }
+      guard inet_pton(AF_INET6, name, address) == 1 else { return false }
+      let all = UnsafeRawBufferPointer(start: address, count: 16)
+      let mapped = all[..<10].allSatisfy { $0 == 0 } && all[10] == 255 && all[11] == 255
+      return holds(mapped ? UnsafeRawBufferPointer(rebasing: all[12...]) : all)
+    }
+  }
+
+  private func holds(_ octets: UnsafeRawBufferPointer) -> Bool {
+    networks.contains { network in
       guard network.octets.count == octets.count else { return false }
       let whole = network.bits / 8
-      guard octets[..<whole] == network.octets[..<whole] else { return false }
+      guard octets[..<whole].elementsEqual(network.octets[..<whole]) else { return false }
       let rest = network.bits % 8
       return rest == 0 || (octets[whole] ^ network.octets[whole]) >> (8 - rest) == 0
     }

@@ -52,6 +52,8 @@ extension UpstreamConnection {
     pending = nil
     client.answering = true
     client.service?.answered(target, status: head.status)
+    client.placement?.answered(head.status)
+    let cookie = client.placement?.cookie
     reusable = head.keepAlive
     if let seconds = head.keepAliveSeconds { idleSeconds = min(LoopTarget.idleSeconds, seconds - 1) }
     dechunks = false
@@ -65,7 +67,7 @@ extension UpstreamConnection {
     case .untilClose: phase = .untilClose
     }
     if head.framing == .untilClose || dechunks || client.mustCloseAfterEarlyAnswer { client.keepAlive = false }
-    if head.passesUntouched, client.minor == 1, client.keepAlive {
+    if head.passesUntouched, client.minor == 1, client.keepAlive, cookie == nil {
       passBody(&answer, client, headLength: head.length)
       return
     }
@@ -74,7 +76,7 @@ extension UpstreamConnection {
     let without = dechunks ? head.codingLine : nil
     client.write(
       answer.withUnsafeReadableBytes { octets in
-        client.withOutbound { head.write(octets, into: &$0, connection: connection, without: without) }
+        client.withOutbound { head.write(octets, into: &$0, connection: connection, cookie: cookie, without: without) }
       })
     answer.moveReaderIndex(forwardBy: head.length)
     passBody(&answer, client)

@@ -13,6 +13,8 @@ final class WatchHub {
     channel.closeFuture.whenComplete { _ in bound.value.channels[key] = nil }
   }
 
+  var isEmpty: Bool { channels.isEmpty }
+
   func send(_ line: WatchLine) {
     guard !channels.isEmpty, let text = Self.chunk(line) else { return }
     for channel in channels.values {

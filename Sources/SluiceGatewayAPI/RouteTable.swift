@@ -118,10 +118,28 @@ package struct RouteTable: Hashable, Codable, Sendable {
       self.userWindow = userWindow
       self.controllerLost = controllerLost
     }
+
+    /// A share out of range is refused: taken for the nearest one that is not, a slip would send everybody to the canary.
+    package init(from decoder: any Decoder) throws {
+      let container = try decoder.container(keyedBy: CodingKeys.self)
+      let share = try container.decode(Int.self, forKey: .share)
+      guard (0...BasisPoints.whole.value).contains(share) else {
+        throw DecodingError.dataCorruptedError(forKey: .share, in: container, debugDescription: "\(share) is no share of 10000")
+      }
+      self.share = BasisPoints(share)
+      salt = try container.decode(String.self, forKey: .salt)
+      generation = try container.decode(Revision.self, forKey: .generation)
+      user = try container.decode(UserKey.self, forKey: .user)
+      allow = try container.decode([String].self, forKey: .allow)
+      deny = try container.decode([String].self, forKey: .deny)
+      override = try container.decodeIfPresent(SplitOverride.self, forKey: .override)
+      userWindow = try container.decode(Milliseconds.self, forKey: .userWindow)
+      controllerLost = try container.decodeIfPresent(FallBack.self, forKey: .controllerLost)
+    }
   }
 
-  /// With no lease renewed for `after`, and at least `leastTargets` serving targets that may get requests, all users go to the serving pools
-  /// until a table with another revision comes.
+  /// With no lease renewed for `after`, and at least `leastTargets` healthy targets in the serving pools, all users go to those until a table
+  /// with another revision comes. Every order that is accepted renews the lease.
   package struct FallBack: Hashable, Codable, Sendable {
     package var after: Milliseconds
     package var leastTargets: Int

@@ -130,7 +130,7 @@ package struct ServiceStatus: Hashable, Codable, Sendable {
 
   package init(
     service: ServiceName, fence: Fence, revision: Revision?, record: Revision?, switch: SwitchReport, total: RequestCounts, panicking: Bool,
-    targets: [TargetStatus], sequence: UInt64? = nil, split: SplitStatus? = nil
+    targets: [TargetStatus], sequence: UInt64? = nil, boot: String? = nil, split: SplitStatus? = nil
   ) {
     self.service = service
     self.fence = fence
@@ -141,6 +141,7 @@ package struct ServiceStatus: Hashable, Codable, Sendable {
     self.panicking = panicking
     self.targets = targets
     self.sequence = sequence
+    self.boot = boot
     self.split = split
   }
 }

@@ -23,6 +23,8 @@ actor GatewayWatcher {
   private let dialer: any GatewayDialer
   private let times: GatewayTimes
   private var state = State.connecting
+  /// The start of the gateway that the stream is of.
+  private var boot: String?
   private var subscribers: [Int: Subscriber] = [:]
   private var nextSubscriber = 0
   private var task: Task<Void, Never>?
@@ -149,14 +151,24 @@ actor GatewayWatcher {
       heard()
       // Whatever stood before, this stands now: the gateway may have come back with an older table.
       acknowledged = [:]
+      boot = status.boot
       state = .live(Dictionary(status.services.map { ($0.service, $0) }, uniquingKeysWith: { $1 }))
       tellAll()
     case .service(let status): change(status.service, status)
     case .removed(let service): change(service, nil)
-    case .traffic: break
+    case .traffic(let report): tell(report)
     case .heartbeat:
       for service in repeats.sorted() { tell(service) }
       repeats = []
+    }
+  }
+
+  private func tell(_ report: TrafficReport) {
+    guard let boot else { return }
+    let fact = TrafficFact(
+      gateway: gateway, boot: boot, generation: report.generation, canary: report.canary, stable: report.stable)
+    for (_, subscriber) in subscribers.sorted(by: { $0.key < $1.key }) where subscriber.service == report.service {
+      subscriber.continuation.yield(.traffic(fact))
     }
   }
 

@@ -24,8 +24,8 @@ import Testing
     ],
     "SluiceStore": ["SluiceModel", "SluiceRollout", "SluiceEngine", "GRDB", "Foundation", "Dispatch", "Glibc"],
     "SluiceGateway": [
-      "SluiceModel", "SluiceTraffic", "SluiceGatewayAPI", "CSluiceSystem", "NIOCore", "NIOPosix", "FoundationEssentials", "Glibc",
-      "Synchronization",
+      "SluiceModel", "SluiceTraffic", "SluiceGatewayAPI", "CSluiceSystem", "Crypto", "NIOCore", "NIOPosix", "FoundationEssentials",
+      "Glibc", "Synchronization",
     ],
     "SluiceLoad": ["NIOCore", "NIOPosix", "Glibc", "Synchronization"],
     "SluiceSimulator": ["SluiceModel", "SluiceTraffic", "SluiceRollout", "SluiceEngine"],

@@ -50,8 +50,9 @@ final class LoadClients: Sendable {
   }
 
   private static func request(_ index: Int) -> String {
-    if index % 7 == 0 { return "GET /slow/20 HTTP/1.1\r\nHost: a\r\n\r\n" }
-    if index % 3 == 0 { return "POST /upload HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello" }
-    return "GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+    let user = "Host: a\r\nX-User: \(index)\r\n"
+    if index % 7 == 0 { return "GET /slow/20 HTTP/1.1\r\n\(user)\r\n" }
+    if index % 3 == 0 { return "POST /upload HTTP/1.1\r\n\(user)Content-Length: 5\r\n\r\nhello" }
+    return "GET / HTTP/1.1\r\n\(user)\r\n"
   }
 }

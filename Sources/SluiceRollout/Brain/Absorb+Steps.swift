@@ -23,7 +23,9 @@ extension Absorber {
 
   /// What users met counts once, and a canary that fails its analysis goes back at once, whatever it was waiting for.
   mutating func take(_ fact: TrafficFact) {
-    guard let rollout = record.rollout, let since = rollout.splitSince, fact.generation >= since, var state = rollout.analysis else { return }
+    guard let rollout = record.rollout, let since = rollout.splitSince, fact.generation >= since, var state = rollout.analysis else {
+      return
+    }
     state.take(gateway: fact.gateway, boot: fact.boot, generation: fact.generation, canary: fact.canary, stable: fact.stable)
     record.rollout?.analysis = state
     record.rollout?.step?.unheard.removeAll { $0 == fact.gateway }
