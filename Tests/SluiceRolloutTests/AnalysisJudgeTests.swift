@@ -188,6 +188,17 @@ import Testing
     #expect(judge(analysis, canary: side(300, slow: 30), stable: side(3_000, slow: 300)).verdict == .pass)
   }
 
+  @Test func `against stable's latency, half of α is kept for the doubt about stable's own p99`() throws {
+    let analysis = Analysis(minRequests: 200, p99: Analysis.LatencyLimit(versusStable: 1.3), userWindow: .zero)
+    let finding = judge(analysis, canary: side(300, slow: 30), stable: side(3_000)).findings[1]
+    let whole = ShareTest.logEvidence(above: 0.01, Tally(30, of: 300))
+    #expect(abs(try #require(finding.logEvidence) - (whole - Elementary.log(2))) < 1e-12)
+    // Stable's p99 as measured is 10 ms; 25 slow ones of 3 000 do not yet show that it is below 2 s. The canary neither fails nor passes.
+    let doubtful = judge(analysis, canary: side(300, slow: 30), stable: side(3_000, slow: 25))
+    #expect(doubtful.verdict == .inconclusive)
+    #expect(doubtful.findings[1].text.hasSuffix("needs more requests to tell"))
+  }
+
   @Test func `just enough requests of stable's make its p99 known`() {
     let analysis = Analysis(minRequests: 1, p99: Analysis.LatencyLimit(versusStable: 1.3), userWindow: .zero)
     let needed = ShareTest.flawless(below: 0.01, alpha: 0.005)
