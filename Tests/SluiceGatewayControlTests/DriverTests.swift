@@ -13,7 +13,11 @@ import Testing
     try await withGateway { gateway in
       try await gateway.start()
       let driver = gateway.driver
-      #expect(await driver.claim(claim(ann), gateway: edge) == .granted(GatewayFact(gateway: edge, revision: nil), nil))
+      guard case .granted(let standing, nil) = await driver.claim(claim(ann), gateway: edge) else {
+        Issue.record("the claim was not granted")
+        return
+      }
+      #expect(standing.revision == nil && standing.targets.isEmpty && standing.sequence == 1)
       let news = driver.watch("shop", gateway: edge)
       _ = try await first(of: news) { isFact($0) { $0.revision == nil } }
       let table = content([target(1, port: gateway.port), target(2, port: 1)])

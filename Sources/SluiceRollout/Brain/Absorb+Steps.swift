@@ -11,10 +11,10 @@ extension Absorber {
     else { return }
     record.rollout?.step = StepState(index: 0)
     let salt = rollout.salt(of: record.service)
-    let others = record.instances.filter { $0.release != stable && $0.release != goal && $0.condemned == nil && $0.isServing }
+    let superseded = record.instances.filter { $0.release != stable && $0.release != goal && $0.condemned == nil && $0.isServing }
     if let inherited, inherited.release != goal {
       record.rollout?.audience = inherited
-    } else if let other = others.first {
+    } else if let other = superseded.first {
       record.rollout?.audience = Audience(release: other.release, share: .shared, salt: salt)
     } else {
       record.rollout?.audience = Audience(release: goal, share: .nobody, salt: salt)

@@ -59,14 +59,18 @@ final class Load {
     var kind: String
     var fate: String
     var release: String?
+    var user: String?
   }
 
+  /// Enough requests that nearly each of 10 000 users sends some.
+  static let reach = 40_000
+
   /// The record, whole once the program has ended.
-  func requests() throws -> [Request] {
+  func requests(whole: Bool = true) throws -> [Request] {
     let decoder = JSONDecoder()
-    return try String(contentsOfFile: record, encoding: .utf8).split(separator: "\n").map {
-      try decoder.decode(Request.self, from: Data($0.utf8))
-    }
+    let text = try String(contentsOfFile: record, encoding: .utf8)
+    // While it runs, the last line may not be there in full.
+    return try text.split(separator: "\n").dropLast(whole ? 0 : 1).map { try decoder.decode(Request.self, from: Data($0.utf8)) }
   }
 
   /// How many requests have ended and been written down so far, a little fewer than have really ended.

@@ -16,6 +16,8 @@ final class Site {
     var run = ""
     var arguments: [String] = []
     var host = "shop.example.com"
+    /// Follows the route's timeouts.
+    var routeMore = ""
     var more: [String] = []
   }
 
@@ -77,7 +79,7 @@ final class Site {
           startTimeout: \(shop.startTimeout)
           minHealthyTime: \(shop.minHealthyTime)
         drain: \(shop.drain)
-        route: { gateway: edge, hosts: [\(shop.host)], path: /, balance: leastConnections, timeouts: { connect: 2s, response: 15s, idle: 60s } }
+        route: { gateway: edge, hosts: [\(shop.host)], path: /, balance: leastConnections, timeouts: { connect: 2s, response: 15s, idle: 60s }\(shop.routeMore) }
         strategy: { \(shop.strategy) }
       \(shop.more.map { "  \($0)" }.joined(separator: "\n"))
       """)
@@ -114,6 +116,15 @@ final class Site {
     }
     return try Program(
       prefix + [Place.program("sluice")] + arguments + ["--state", "\(directory)/\(state)"], environment: environment, in: directory)
+  }
+
+  /// What release of the sample service answers, by its own word.
+  func version(host: String, at target: String) async throws -> String {
+    let output = try await Program.run(["curl", "--silent", "--max-time", "10", "--head", "--header", "Host: \(host)", "http://\(target)/"])
+    for line in output.out.split(whereSeparator: \.isNewline) where line.lowercased().hasPrefix("x-sample-version:") {
+      return line.dropFirst("x-sample-version:".count).trimmingCharacters(in: .whitespaces)
+    }
+    throw ProgramError("no version: \(output.all)")
   }
 
   /// `sluice status --output json`, decoded.
