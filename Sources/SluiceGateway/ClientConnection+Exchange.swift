@@ -171,7 +171,10 @@ extension ClientConnection {
   }
 
   func exchangeExpired() {
-    if answering { return leave(.cutOff) }
+    if answering {
+      if !takesMore { forgetPlacement() }
+      return leave(.cutOff)
+    }
     if body.isDone || connecting != nil { return fail(.tooSlow) }
     // The client stopped sending in the middle of its body.
     settle(.gone)

@@ -19,6 +19,9 @@ extension ClientConnection {
     return other
   }
 
+  /// It is the client that takes no more of the answer: for what a split's users meet it has left.
+  func forgetPlacement() { placement = nil }
+
   /// The placed request has ended, or became a tunnel, which is where its answer ends.
   func concludePlacement(_ outcome: Outcome) {
     placement?.ended(outcome, tick: worker.wheel.tick)

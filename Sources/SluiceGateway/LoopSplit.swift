@@ -88,9 +88,12 @@ final class LoopSplit {
   }
 
   private func address(_ octets: UnsafeRawBufferPointer, _ head: RequestHead, _ client: ClientConnection) -> Found {
-    if client.identity.trusted, let told = client.identity.toldAddress(octets, head.forwardedFor) { return .inHead(told) }
+    if client.identity.trusted, let told = client.identity.toldAddress(octets, head.forwardedFor) {
+      return .inHead(Span(start: told.start + octets.part(told).mappingPrefix, end: told.end))
+    }
     key.removeAll(keepingCapacity: true)
     key.append(contentsOf: client.identity.address.utf8)
+    key.removeFirst(key.withUnsafeBytes(\.mappingPrefix))
     return .apart
   }
 
@@ -114,4 +117,10 @@ final class LoopSplit {
     }
     return secret.matches(UnsafeRawBufferPointer(rebasing: field[value.secret])) ? value.side : nil
   }
+}
+
+extension UnsafeRawBufferPointer {
+  /// How many octets stand before the IPv4 address of `::ffff:192.0.2.7`, which is how a listener for both kinds sees a client that another
+  /// gateway sees as `192.0.2.7`: the same user; zero: it is another address.
+  fileprivate var mappingPrefix: Int { count > 7 && holds("::ffff:", at: 0, 7) && contains(46) ? 7 : 0 }
 }

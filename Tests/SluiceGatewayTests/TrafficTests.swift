@@ -91,6 +91,24 @@ extension WithGateway {
       }
     }
 
+    @Test func `an answer that its own client stops to take counts for neither side`() async throws {
+      try await withGateway(loops: 1, upstreams: 2) { gateway, upstreams in
+        var table = TestGateway.split(1, stable: [upstreams[0]], canary: [upstreams[1]], share: 10_000)
+        table.timeouts.idle = Milliseconds(300)
+        try await gateway.serve(table)
+        let stuck = try await gateway.client()
+        try await stuck.setReading(false)
+        try await stuck.send("GET /big/30000000 HTTP/1.1\r\nHost: a\r\nX-User: anna\r\n\r\n")
+        try await gateway.until("cut off") { $0.total.cutOff == 1 }
+        let client = try await gateway.client()
+        #expect(try await client.ask("anna").body == "u2")
+        await client.close()
+        let report = try await gateway.traffic(1) { $0.canary.requests > 0 }
+        #expect(report.canary.requests == 1 && report.canary.failures == 0)
+        await stuck.close()
+      }
+    }
+
     @Test func `a tunnel counts when it is made`() async throws {
       let accept = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n"
       try await withGateway(upstreams: 2, scripts: ["tunnel": .init(text: accept)]) { gateway, upstreams in

@@ -110,7 +110,8 @@ extension WithGateway {
         for address in addresses {
           let name = UserSourceTests.name(address)
           for told in [
-            address, "198.51.100.1, \(address)", "\(address), 10.1.2.3", "\(address):4711 , 127.0.0.1", "x\r\nX-Forwarded-For: \(address)",
+            address, "198.51.100.1, \(address)", "\(address), 10.1.2.3", "\(address):4711 , 127.0.0.1", "::FFFF:\(address)",
+            "x\r\nX-Forwarded-For: \(address)",
           ] {
             #expect(try await client.ask(nil, "X-Forwarded-For: \(told)\r\n").body == name, "\(told)")
           }
