@@ -6,7 +6,8 @@ package struct Analysis: Hashable, Codable, Sendable {
   package var maxErrorRate: BasisPoints?
   package var versusStable: ErrorComparison?
   package var p99: LatencyLimit?
-  /// Requests, and errors, of one user within this time count once: heavy users and retry storms are not independent. Zero: each counts.
+  /// Requests of one user within this time count once, and so do its errors, also when they go on from one such window into the next: heavy
+  /// users and retry storms are not independent. Zero: each counts.
   package var userWindow: Milliseconds
   package var checks: [AnalysisCheck]
 

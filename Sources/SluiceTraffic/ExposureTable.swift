@@ -1,5 +1,6 @@
 /// Tells whether a user has been met before in a window of time, in a fixed space: one slot for all users whose hashes end alike.
 ///
+/// A user whose failures go on from one window into the next has failed once: a storm of retries does not end where a window does.
 /// Who comes into another's slot takes it, so a user may be counted twice in a window, and is counted once too few only where two users'
 /// whole hashes are the same.
 public struct ExposureTable: Sendable {
@@ -10,7 +11,7 @@ public struct ExposureTable: Sendable {
   public struct Outcome: Hashable, Sendable {
     /// It is the user's first in the window.
     public var isExposure: Bool
-    /// It is the user's first failure in the window.
+    /// It is the user's first failure in the window, and the window before had none of its.
     public var isFailedExposure: Bool
 
     @inlinable
@@ -25,6 +26,8 @@ public struct ExposureTable: Sendable {
     @usableFromInline var window = -1
     @usableFromInline var hash: UInt32 = 0
     @usableFromInline var failed = false
+    /// The user failed in the window before this one.
+    @usableFromInline var goesOn = false
 
     @usableFromInline init() {}
   }
@@ -42,11 +45,13 @@ public struct ExposureTable: Sendable {
     if slots[index].window == window, slots[index].hash == hash {
       let first = failed && !slots[index].failed
       if first { slots[index].failed = true }
-      return Outcome(isExposure: false, isFailedExposure: first)
+      return Outcome(isExposure: false, isFailedExposure: first && !slots[index].goesOn)
     }
+    let goesOn = slots[index].hash == hash && slots[index].window == window - 1 && slots[index].failed
+    slots[index].goesOn = goesOn
     slots[index].window = window
     slots[index].hash = hash
     slots[index].failed = failed
-    return Outcome(isExposure: true, isFailedExposure: failed)
+    return Outcome(isExposure: true, isFailedExposure: failed && !goesOn)
   }
 }

@@ -12,7 +12,7 @@ extension EndToEnd {
 
     @Test("behind two gateways all users move at once, and back within a second while the old pool is kept; nothing is lost")
     func flips() async throws {
-      let site = try Site(rig: try await Rig.up("e2e-bluegreen", racks: 2, hosts: 2, gateways: 2))
+      let site = try Site(rig: try await Rig.up("e2e-green", racks: 2, hosts: 2, gateways: 2))
       for version in ["v1", "v2"] { try site.release(version) }
       try site.gateway(hosts: ["g1", "g2"])
       try site.service("v1", Self.shop("keepOld: 0s"))
