@@ -36,7 +36,7 @@ extension EndToEnd {
         }
         #expect(try await site.version(host: "shop.example.com", at: targets[1]) == "v2")
         let asked = Int64(Date().timeIntervalSince1970 * 1000)
-        let back = try await site.sluice("rollback", "shop")
+        let back = try await site.sluice("rollback", "shop", "--yes")
         #expect(back.status == 0 || back.status == 4, "\(back.all)")
         let ended = try await promoted.wait()
         #expect(ended.status == 0 || ended.status == 4, "\(ended.all)")

@@ -1,7 +1,7 @@
 /// Numbers for people, the same in every locale.
-enum Figures {
+package enum Figures {
   /// `98 120`.
-  static func count(_ number: Int) -> String {
+  package static func count(_ number: Int) -> String {
     let digits = String(number)
     var text = ""
     for (place, digit) in digits.enumerated() {
@@ -12,7 +12,7 @@ enum Figures {
   }
 
   /// `1.16 %`: two decimals, below 0.1 % four, no zeros at the end.
-  static func percent(_ share: Double) -> String {
+  package static func percent(_ share: Double) -> String {
     let percent = share * 100
     return decimal(percent, places: percent < 0.1 ? 4 : 2) + " %"
   }

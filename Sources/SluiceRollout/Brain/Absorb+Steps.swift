@@ -29,9 +29,10 @@ extension Absorber {
     state.take(gateway: fact.gateway, boot: fact.boot, generation: fact.generation, canary: fact.canary, stable: fact.stable)
     record.rollout?.analysis = state
     record.rollout?.step?.unheard.removeAll { $0 == fact.gateway }
-    guard rollout.direction.isForward, rollout.stoppedBy == nil, let analysis = record.analysis,
-      let finding = state.judge(analysis).findings.first(where: { $0.verdict == .fail })
-    else { return }
+    guard rollout.direction.isForward, rollout.stoppedBy == nil, let analysis = record.analysis else { return }
+    let judgement = state.judge(analysis)
+    guard let finding = judgement.findings.first(where: { $0.verdict == .fail }) else { return }
+    record.rollout?.judgement = judgement
     var decider = Decider(record: record, view: view, wall: WallTime(milliseconds: 0))
     decider.turnRound(
       Failure(

@@ -206,7 +206,8 @@ extension Decider {
     }
     record.ended = RolloutEnd(
       number: rollout.number, cause: rollout.cause, by: rollout.by, result: result, release: rollout.goal.release,
-      wanted: rollout.wanted, startedAt: rollout.startedAt, endedAt: wall, reason: reason, failures: rollout.failures)
+      wanted: rollout.wanted, startedAt: rollout.startedAt, endedAt: wall, reason: reason, failures: rollout.failures,
+      judgement: rollout.judgement)
     note(
       result == .succeeded ? .info : .warning, "rollout-ended", "\(rollout.cause) \(result.words)\(reason.isEmpty ? "" : ": \(reason)")"
     )

@@ -88,6 +88,12 @@ extension ServiceRecord {
     return policy.strategy.rules.steps(replicas: rollout.goal.replicas, isRollback: rollout.cause == "rollback")
   }
 
+  /// What the canary's analysis says of what has been counted so far; nil where nothing is asked or counted.
+  package var judgement: Judgement? {
+    guard let state = rollout?.analysis, let analysis else { return rollout?.judgement }
+    return state.judge(analysis)
+  }
+
   /// By what the canary under way is judged: its step's analysis, and while the rest is replaced the canary's; nil: by nothing.
   package var analysis: Analysis? {
     if let plan = stepPlan { return plan.analysis }

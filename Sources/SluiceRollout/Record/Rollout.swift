@@ -61,6 +61,8 @@ package struct Rollout: Hashable, Codable, Sendable {
   package var splitSince: Revision?
   /// What the canary's users have met, and what follows from it.
   package var analysis: AnalysisState?
+  /// What the analysis found when it last decided something.
+  package var judgement: Judgement?
   /// How many instances of the stable release an operator has asked for in mid-rollout; nil: as many as `origin` says.
   package var stableReplicas: Int?
   /// Who gets which release, while two are kept apart; nil: all of them serve all users.
@@ -292,10 +294,12 @@ package struct RolloutEnd: Hashable, Codable, Sendable {
   /// Why it did not simply succeed.
   package var reason: String
   package var failures: [CountedFailure]
+  /// What the canary's analysis found, where it decided something.
+  package var judgement: Judgement?
 
   package init(
     number: Int, cause: String, by: String, result: Result, release: ReleaseNumber?, wanted: ReleaseNumber? = nil, startedAt: WallTime,
-    endedAt: WallTime, reason: String, failures: [CountedFailure]
+    endedAt: WallTime, reason: String, failures: [CountedFailure], judgement: Judgement? = nil
   ) {
     self.number = number
     self.cause = cause
@@ -307,5 +311,6 @@ package struct RolloutEnd: Hashable, Codable, Sendable {
     self.endedAt = endedAt
     self.reason = reason
     self.failures = failures
+    self.judgement = judgement
   }
 }

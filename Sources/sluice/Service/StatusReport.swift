@@ -27,6 +27,8 @@ struct StatusReport: Codable {
     var waits: String?
     var next: String?
     var pausedBy: String?
+    /// Who gets which release, while two are kept apart.
+    var canary: CanaryReport?
     var drivenBy: RolloutDriver?
   }
 
@@ -88,7 +90,7 @@ struct StatusReport: Codable {
         number: rollout.number, cause: rollout.cause, by: rollout.by, release: rollout.goal.release?.number,
         direction: rollout.direction.isForward ? "forward" : "back", stage: rollout.stage.rawValue, wave: rollout.wave?.number,
         waits: rollout.gate?.description, next: rollout.gate?.remedy(service: record.service), pausedBy: rollout.pausedBy,
-        drivenBy: now.driver)
+        canary: CanaryReport(record), drivenBy: now.driver)
     }
     lastResult = record.ended?.result.rawValue
     lastReason = record.ended.flatMap { $0.reason.isEmpty ? nil : $0.reason }

@@ -12,6 +12,7 @@ struct RolloutPicture {
     guard let rollout = record.rollout else { return [] }
     let head = "\(StatusText.headline(record)), \(counts(record, rollout))"
     var lines = [LiveArea.Line(""), LiveArea.Line(head, styled: console.styled(fitted(head, columns), .bold))]
+    for text in CanaryView(record)?.lines ?? [] { lines.append(LiveArea.Line("  \(text)")) }
     if let wave = rollout.wave { lines.append(LiveArea.Line("  wave \(wave.number): \(text(wave, record))")) }
     if let gate = rollout.gate {
       let waits = "  waits: \(gate.description)"
