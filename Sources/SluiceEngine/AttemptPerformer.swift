@@ -29,6 +29,9 @@ struct AttemptPerformer: Sendable {
     case .stop(let host, let number):
       guard let instance = record.instance(number) else { return missing("instance \(number)") }
       return await order(.stop(instance, record.release(instance.release)), attempt, host)
+    case .task(let host, let number, let run):
+      guard let release = record.release(number) else { return missing("release \(number)") }
+      return await order(.task(release, number: run, secrets: record.rollout?.goal.secrets ?? ""), attempt, host)
     case .setTable(let id, let revision):
       guard let content = record.table.content else { return missing("table \(revision)") }
       return await ports.gateways.setTable(content, revision: revision, service: record.service, fence: fence, gateway: id)
@@ -36,6 +39,9 @@ struct AttemptPerformer: Sendable {
     case .hook(let point, let wave):
       guard let command = record.policy.hooks[point] else { return .succeeded(.nothing) }
       return await ports.hooks.run(HookCall(point, wave: wave), command: command, record: record, attempt: attempt.id)
+    case .check(let name, let step):
+      guard let check = record.analysis?.checks.first(where: { $0.name == name }) else { return missing("check \(name)") }
+      return await ports.checks.ask(check, step: step, record: record)
     case .replicate:
       return await replicate()
         ? .succeeded(.nothing) : .failed(Failure(.host, "no gateway and no host took a copy of the record", remedy: "sluice hosts check"))

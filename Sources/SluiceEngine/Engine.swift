@@ -38,6 +38,10 @@ package struct Engine: Sendable {
   package let fleet: Fleet
   package let gateways: [Gateway]
   package var cordons: [HostName]
+  /// Time zones as they are now.
+  package var zones: [ZoneOffset] = []
+  /// Services that were to be acted upon, and whose fence could not be taken.
+  package var outOfReach: [ServiceName] = []
   private var mine: Set<ServiceName> = []
   private var resting: Set<ServiceName> = []
   private var ends: [ServiceName: Int] = [:]
@@ -68,7 +72,10 @@ package struct Engine: Sendable {
           Reservation(instance: InstanceID(service: record.service, number: instance.number), host: instance.host, port: instance.port))
       }
     }
-    return FleetView(fleet: fleet, gateways: gateways, cordons: cordons, reservations: reservations)
+    let after = record(service)?.policy.after ?? []
+    let standings = records.filter { after.contains($0.service) }.map { Standing($0, isOutOfReach: outOfReach.contains($0.service)) }
+    return FleetView(
+      fleet: fleet, gateways: gateways, cordons: cordons, reservations: reservations, standings: standings, zones: zones)
   }
 
   /// Takes the events in their order and then decides once. `now` is monotonic; `wall` is for people.

@@ -44,13 +44,18 @@ package struct FleetRunner: Sendable {
     package var hosts: any HostPort
     package var gateways: any GatewayPort
     package var hooks: any HookPort
+    package var checks: any CheckPort
     package var store: any StorePort
     package var time: any Timekeeper
 
-    package init(hosts: any HostPort, gateways: any GatewayPort, hooks: any HookPort, store: any StorePort, time: any Timekeeper) {
+    package init(
+      hosts: any HostPort, gateways: any GatewayPort, hooks: any HookPort, checks: any CheckPort, store: any StorePort,
+      time: any Timekeeper
+    ) {
       self.hosts = hosts
       self.gateways = gateways
       self.hooks = hooks
+      self.checks = checks
       self.store = store
       self.time = time
     }

@@ -42,6 +42,12 @@ package protocol HookPort: Sendable {
   func run(_ call: HookCall, command: String, record: ServiceRecord, attempt: Int) async -> AttemptResult
 }
 
+/// A question of a canary's analysis, asked from this machine.
+package protocol CheckPort: Sendable {
+  /// Succeeds where the check passes, fails where it does not; in doubt where it was not asked to its end.
+  func ask(_ check: AnalysisCheck, step: Int, record: ServiceRecord) async -> AttemptResult
+}
+
 /// Durable state. A commit is whole or not at all, and durable when it returns.
 package protocol StorePort: Sendable {
   func load(_ fleet: FleetName) throws -> StoredFleet
@@ -61,6 +67,8 @@ package protocol Timekeeper: Sendable {
   func monotonic() -> Milliseconds
   func wall() -> WallTime
   func sleep(for time: Milliseconds) async throws
+  /// How far a time zone's clocks are ahead of UTC at that time; nil: it is not known here.
+  func offset(of zone: String, at wall: WallTime) -> Milliseconds?
 }
 
 /// What the store knows of a fleet.
@@ -162,6 +170,8 @@ package struct HostOrder: Hashable, Sendable {
     case stage(Release)
     case start(Instance, Release)
     case checkReady(Instance, Release)
+    /// One run of the release's task, with the secrets of that version.
+    case task(Release, number: Int, secrets: String)
     /// nil: its release is in no record (an orphan).
     case stop(Instance, Release?)
   }

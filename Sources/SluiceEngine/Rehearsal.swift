@@ -48,6 +48,8 @@ package struct Rehearsal: Sendable {
     package var staged: [HostName]
     /// Why it would stop, or would not begin.
     package var obstacle: Failure?
+    /// What it will wait for before it begins, in words: `after db`.
+    package var waits: [String]
     package var end: RolloutEnd.Result?
 
     /// The attempts before the first wave, or all of them where there is none.
@@ -76,7 +78,7 @@ package struct Rehearsal: Sendable {
   package init(engine: Engine, service: ServiceName) {
     self.engine = engine
     self.service = service
-    plan = Plan(service: service, waves: [], steps: [], actions: [], floor: 0, cap: 0, staged: [])
+    plan = Plan(service: service, waves: [], steps: [], actions: [], floor: 0, cap: 0, staged: [], waits: [])
   }
 
   /// Throws what the brain would refuse.
@@ -92,7 +94,7 @@ package struct Rehearsal: Sendable {
       targets[id] = GatewayFact(gateway: id, revision: state?.revision, targets: state?.targets ?? [])
       if let fact = targets[id] { events.append(.input(service, .gateway(fact))) }
     }
-    events.append(.input(service, .command(command)))
+    events.append(.input(service, .command(unhindered(command))))
     step(events)
     // Every event is an attempt's end or a wake-up; a rollout has a bounded number of both.
     var steps = 0
@@ -102,6 +104,21 @@ package struct Rehearsal: Sendable {
       plan.obstacle = rollout.stoppedBy ?? rollout.gate.map { Failure(.host, $0.description, remedy: $0.remedy(service: service)) }
     }
     return plan
+  }
+
+  /// Its way is shown as it will be once nothing keeps it from beginning.
+  private mutating func unhindered(_ command: Command) -> Command {
+    guard case .apply(var policy, let digest, let spec, let secrets, let force, let dropsScale) = command.verb else { return command }
+    plan.waits = (policy.after ?? []).map { "after \($0)" } + (policy.windows ?? []).map { "within \($0.text)" }
+    if var record = engine.record(service), let freeze = record.freeze {
+      plan.waits.append("until it is unfrozen (\(freeze.by)\(freeze.reason.isEmpty ? "" : ": \(freeze.reason)"))")
+      record.freeze = nil
+      engine.install(record)
+    }
+    (policy.after, policy.windows) = (nil, nil)
+    return Command(
+      id: command.id, by: command.by, at: command.at,
+      verb: .apply(policy: policy, digest: digest, spec: spec, secrets: secrets, force: force, dropsScale: dropsScale))
   }
 
   /// All records as they would stand afterwards.
@@ -210,7 +227,7 @@ package struct Rehearsal: Sendable {
             host: host, generation: state?.generation ?? 0,
             instances: instances.map { InstanceFact(number: $0.number, port: $0.port, running: true) }, releases: state?.releases ?? [],
             listening: state?.listening ?? [])))
-    case .stage, .start, .checkReady, .stop, .removeTable, .hook, .replicate: return .succeeded(.nothing)
+    case .stage, .start, .checkReady, .stop, .removeTable, .hook, .task, .check, .replicate: return .succeeded(.nothing)
     }
   }
 }

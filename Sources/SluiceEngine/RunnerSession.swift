@@ -72,6 +72,7 @@ struct RunnerSession {
       switch await taker.take() {
       case .failure(let outcome):
         outcomes[request.service] = outcome.outcome
+        engine.outOfReach.append(request.service)
       case .success(let taken):
         engine.install(taken.record)
         fences[request.service] = taken.fence
@@ -138,12 +139,24 @@ struct RunnerSession {
   }
 
   private mutating func step(_ events: [Engine.Event]) throws {
-    let effects = engine.handle(events, now: ports.time.monotonic(), wall: ports.time.wall())
+    let wall = ports.time.wall()
+    engine.zones = zones(events, at: wall)
+    let effects = engine.handle(events, now: ports.time.monotonic(), wall: wall)
     for effect in effects { try perform(effect) }
     for service in awaited {
       timeGate(service)
       keepLease(service)
     }
+  }
+
+  /// The time zones that windows name, as they are now.
+  private func zones(_ events: [Engine.Event], at wall: WallTime) -> [ZoneOffset] {
+    var policies = awaited.compactMap { engine.record($0)?.policy }
+    for case .input(_, .command(let command)) in events {
+      if case .apply(let policy, _, _, _, _, _) = command.verb { policies.append(policy) }
+    }
+    let names = Set(policies.flatMap { $0.windows ?? [] }.map(\.zone)).sorted()
+    return names.compactMap { name in ports.time.offset(of: name, at: wall).map { ZoneOffset(zone: name, offset: $0) } }
   }
 
   private mutating func perform(_ effect: Engine.Effect) throws {

@@ -3,7 +3,7 @@ internal import Synchronization
 
 /// What an exec was for. Readiness probes are counted apart from the work (DESIGN section 9).
 package enum ExecKind: String, Hashable, Sendable, CaseIterable, Comparable {
-  case claim, observe, stage, upload, start, stop, replicate, release, probe, inspect, logs, gateway
+  case claim, observe, stage, upload, start, stop, replicate, release, probe, task, inspect, logs, gateway
 
   package static func < (left: Self, right: Self) -> Bool { left.rawValue < right.rawValue }
 }

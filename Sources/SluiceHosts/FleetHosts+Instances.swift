@@ -43,7 +43,7 @@ extension FleetHosts {
   }
 
   /// The lines of the secrets' file; nil lines with the reason where the values are not to be had here.
-  private func secretLines(_ text: InstanceText) async -> (lines: String?, problem: String?) {
+  func secretLines(_ text: InstanceText) async -> (lines: String?, problem: String?) {
     guard !text.secretsVersion.isEmpty else { return ("", nil) }
     do {
       let values = try await secrets(text.service, text.instance.secrets)
@@ -60,7 +60,7 @@ extension FleetHosts {
   }
 
   /// What a host must not be given, because a script could not hold it.
-  private func problem(_ text: InstanceText) -> Failure? {
+  func problem(_ text: InstanceText) -> Failure? {
     let run = text.release.spec.run
     if run.command.first?.isEmpty ?? true { return Failure(.start, "\(text.service)\(text.release.number) has an empty command") }
     if let name = (run.env.keys.sorted() + run.secrets.sorted()).first(where: { !Shell.isName($0) }) {

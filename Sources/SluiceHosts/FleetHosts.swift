@@ -108,6 +108,8 @@ package final class FleetHosts: HostPort {
       case .stage(let release): return try await stage(release, order, on: host)
       case .start(let instance, let release): return try await start(instance, release, order, on: host)
       case .checkReady(let instance, let release): return try await checkReady(instance, release, order, on: host)
+      case .task(let release, let number, let secrets):
+        return try await runTask(release, number: number, secrets: secrets, order, on: host)
       case .stop(let instance, let release): return try await stop(instance, release, order, on: host)
       }
     } catch {

@@ -52,9 +52,12 @@ struct InstanceText {
 
   /// The environment but for secrets. What the manifest sets goes over Sluice's own names.
   var environment: String {
-    var values = [
-      "ADDRESS": instance.address, "PORT": "\(instance.port)", "INSTANCE": "\(instance.number)", "RELEASE": "\(release.number.number)",
-    ]
+    environment(with: ["ADDRESS": instance.address, "PORT": "\(instance.port)", "INSTANCE": "\(instance.number)"])
+  }
+
+  func environment(with own: [String: String]) -> String {
+    var values = own
+    values["RELEASE"] = "\(release.number.number)"
     for (name, value) in release.spec.run.env { values[name] = substitute(value) }
     return values.sorted { $0.key < $1.key }.map(Shell.environmentLine).joined()
   }

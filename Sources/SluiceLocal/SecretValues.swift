@@ -1,5 +1,6 @@
 internal import Crypto
 internal import Foundation
+package import SluiceModel
 
 /// Secrets with their values. Printing one shows the names alone.
 package struct SecretValues: Hashable, Sendable, CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable {
@@ -11,6 +12,11 @@ package struct SecretValues: Hashable, Sendable, CustomStringConvertible, Custom
   package var description: String { "secrets(\(values.keys.sorted().joined(separator: ", ")))" }
   package var debugDescription: String { description }
   package var customMirror: Mirror { Mirror(self, children: [], displayStyle: .struct) }
+
+  /// SHA-256 of one value: enough for a gateway to recognise it, and not to tell it.
+  package func digest(of name: String) -> SluiceModel.Digest? {
+    values[name].map { SluiceModel.Digest(hash: SHA256.hash(data: Data($0.utf8))) }
+  }
 
   /// Tells one set of values from another without telling what they are: HMAC-SHA256 under the service's salt over the sorted names and
   /// values, each with its length before it; the first 16 hexadecimal digits. Empty when there are no secrets.

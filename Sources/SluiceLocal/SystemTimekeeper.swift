@@ -1,3 +1,4 @@
+internal import Foundation
 internal import SluiceEngine
 package import SluiceModel
 internal import Glibc
@@ -10,6 +11,11 @@ package struct SystemTimekeeper: Timekeeper {
   package func wall() -> WallTime { WallTime(milliseconds: Self.read(CLOCK_REALTIME).value) }
   package func sleep(for time: Milliseconds) async throws {
     try await Task.sleep(for: time.duration, tolerance: .milliseconds(1), clock: .suspending)
+  }
+
+  package func offset(of zone: String, at wall: WallTime) -> Milliseconds? {
+    let date = Date(timeIntervalSince1970: Double(wall.milliseconds) / 1000)
+    return TimeZone(identifier: zone).map { .seconds(Int64($0.secondsFromGMT(for: date))) }
   }
 
   private static func read(_ clock: clockid_t) -> Milliseconds {

@@ -84,13 +84,14 @@ extension Form where Output == Analysis {
   /// An `analysis` mapping.
   static var analysis: Form {
     object { reader in
-      reader.notBuilt("checks", "prometheus")
+      reader.notBuilt("prometheus")
       let defaults = Analysis()
       return Analysis(
         minRequests: reader.optional("minRequests", .number(0...1_000_000_000), default: defaults.minRequests),
         maxErrorRate: reader.optional("maxErrorRate", .share), versusStable: reader.optional("versusStable", .errorComparison),
         p99: reader.optional("p99", .latencyLimit),
-        userWindow: reader.optional("userWindow", .duration(.zero ... .seconds(60)), default: defaults.userWindow))
+        userWindow: reader.optional("userWindow", .duration(.zero ... .seconds(60)), default: defaults.userWindow),
+        checks: reader.optional("checks", .checks, default: []))
     }
   }
 }

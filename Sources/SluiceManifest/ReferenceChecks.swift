@@ -21,7 +21,45 @@ struct ReferenceChecks {
     for service in declarations.services {
       checkFleet(service.value.policy.fleet, in: service.document)
       checkRoute(service)
+      checkOrder(service)
     }
+  }
+
+  /// What comes first exists, in the same fleet, and does not itself come after this.
+  private func checkOrder(_ service: Declared<ServiceManifest>) {
+    let policy = service.value.policy
+    let others = declarations.services.map(\.value.policy).filter { $0.fleet == policy.fleet && $0.name != policy.name }
+    for (index, name) in (policy.after ?? []).enumerated() {
+      let place = service.document.place("spec.after[\(index)]")
+      guard others.contains(where: { $0.name == name }) else {
+        report.error(
+          .unknownReference,
+          name == policy.name ? "`\(name)` cannot come after itself" : "there is no other service `\(name)` in this fleet",
+          at: place, suggestion: NearestName.hint(name.rawValue, in: others.map(\.name.rawValue), what: "services among these files"))
+        continue
+      }
+      if let way = circle(from: name, to: policy.name, others) {
+        report.error(
+          .conflictingKeys, "`\(policy.name)` comes after itself: \(([policy.name] + way).map(\.rawValue).joined(separator: " after "))",
+          at: place, suggestion: "remove one of these")
+      }
+    }
+  }
+
+  /// The way by `after` from one service to another; nil where there is none.
+  private func circle(from start: ServiceName, to end: ServiceName, _ policies: [ServicePolicy]) -> [ServiceName]? {
+    var ways = [[start]]
+    var seen = [start]
+    while !ways.isEmpty {
+      let way = ways.removeFirst()
+      for next in policies.first(where: { $0.name == way.last })?.after ?? [] {
+        if next == end { return way + [end] }
+        guard !seen.contains(next) else { continue }
+        seen.append(next)
+        ways.append(way + [next])
+      }
+    }
+    return nil
   }
 
   private func checkFleet(_ name: FleetName, in document: Document) {

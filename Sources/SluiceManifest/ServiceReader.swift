@@ -5,7 +5,7 @@ enum ServiceReader {
   /// Reads the document's `spec`.
   static func read(_ document: MappingReader, name: ServiceName) -> ServiceManifest {
     let form = Form<ServiceManifest>.object { spec in
-      spec.notBuilt("config", "task", "after", "windows", "autoscale", "liveness", "analysis", "reschedule")
+      spec.notBuilt("config", "autoscale", "liveness", "analysis", "reschedule")
       var policy = target(spec, name: name)
       let artifact = spec.required("artifact", artifact, example: "artifact: { path: build/\(name).tar.gz }")
       let run = spec.required("run", .run, example: "run: { command: [bin/\(name)] }") ?? RunPart(run: RunSpec(command: []))
@@ -19,7 +19,7 @@ enum ServiceReader {
       fitStrategy(&policy, spec)
       return ServiceManifest(
         policy: policy, artifact: artifact ?? .path(""), run: run.run, secretSources: run.secretSources, readiness: health.readiness,
-        stop: drain.stop, baseDirectory: spec.cursor.document.baseDirectory)
+        stop: drain.stop, task: spec.optional("task", .task), baseDirectory: spec.cursor.document.baseDirectory)
     }
     return document.required("spec", form, example: "spec: { fleet: prod, … }") ?? nothing(name)
   }
@@ -40,6 +40,8 @@ enum ServiceReader {
     policy.onFailure = spec.optional("onFailure", .oneOf(FailureAction.self), default: policy.onFailure)
     policy.failureBudget = spec.optional("failureBudget", .amount, default: policy.failureBudget)
     policy.progressDeadline = spec.optional("progressDeadline", .positiveDuration, default: policy.progressDeadline)
+    policy.after = spec.optional("after", .list(of: .name, atLeast: 1, expected: "a list of services"))?.map { ServiceName($0) }
+    policy.windows = spec.optional("windows", .windows)
     policy.hooks = spec.optional("hooks", hooks, default: [:])
   }
 

@@ -41,7 +41,7 @@ extension Form where Output == BlueGreen {
   /// The `blueGreen` mapping.
   static var blueGreen: Form {
     object(acceptsNothing: true) { reader in
-      reader.notBuilt("analysis", "checks")
+      reader.notBuilt("analysis")
       let defaults = BlueGreen()
       let preview = Form<[String]>.object { reader in
         reader.required(
@@ -50,7 +50,8 @@ extension Form where Output == BlueGreen {
       return BlueGreen(
         preview: reader.optional("preview", preview, default: defaults.preview),
         approve: reader.optional("approve", .flag, default: defaults.approve),
-        keepOld: reader.optional("keepOld", .duration(), default: defaults.keepOld))
+        keepOld: reader.optional("keepOld", .duration(), default: defaults.keepOld),
+        checks: reader.optional("checks", .checks, default: []))
     }
   }
 }

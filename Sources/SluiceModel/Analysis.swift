@@ -72,6 +72,14 @@ package struct AnalysisCheck: Hashable, Codable, Sendable {
     self.failureLimit = failureLimit
   }
 
+  /// With a command's folder in the place of the one it has.
+  package func anchored(_ folder: String) -> AnalysisCheck {
+    guard case .command(let words, _) = kind else { return self }
+    var check = self
+    check.kind = .command(words, directory: folder)
+    return check
+  }
+
   package enum Kind: Hashable, Codable, Sendable {
     /// Run on the controller; passes when it exits with 0.
     case command([String], directory: String)

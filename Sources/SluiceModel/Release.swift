@@ -7,13 +7,18 @@ package struct ReleaseSpec: Hashable, Codable, Sendable {
   package var config: [ConfigFile]
   package var readiness: ReadinessCheck
   package var stop: StopSpec
+  package var task: ReleaseTask?
 
-  package init(artifact: Digest, run: RunSpec, config: [ConfigFile] = [], readiness: ReadinessCheck, stop: StopSpec = StopSpec()) {
+  package init(
+    artifact: Digest, run: RunSpec, config: [ConfigFile] = [], readiness: ReadinessCheck, stop: StopSpec = StopSpec(),
+    task: ReleaseTask? = nil
+  ) {
     self.artifact = artifact
     self.run = run
     self.config = config
     self.readiness = readiness
     self.stop = stop
+    self.task = task
   }
 }
 

@@ -18,6 +18,10 @@ package struct ServicePolicy: Hashable, Codable, Sendable {
   package var failureBudget: Amount
   package var progressDeadline: Milliseconds
   package var hooks: [HookPoint: String]
+  /// Services whose rollouts end before one of this service begins; nil: none.
+  package var after: [ServiceName]?
+  /// When a release may begin, and more users get it; nil: at any time.
+  package var windows: [MaintenanceWindow]?
   /// Where secrets are read, by the name of their environment variable: never their values.
   package var secrets: [String: SecretSource]
 
@@ -151,12 +155,13 @@ package struct ServiceManifest: Hashable, Codable, Sendable {
   package var secretSources: [String: SecretSource]
   package var readiness: ReadinessCheck
   package var stop: StopSpec
+  package var task: ReleaseTask?
   /// The folder of the file it was read from; relative paths start there.
   package var baseDirectory: String
 
   package init(
     policy: ServicePolicy, artifact: ArtifactSource, run: RunSpec, secretSources: [String: SecretSource] = [:],
-    readiness: ReadinessCheck, stop: StopSpec = StopSpec(), baseDirectory: String
+    readiness: ReadinessCheck, stop: StopSpec = StopSpec(), task: ReleaseTask? = nil, baseDirectory: String
   ) {
     self.policy = policy
     self.artifact = artifact
@@ -164,6 +169,7 @@ package struct ServiceManifest: Hashable, Codable, Sendable {
     self.secretSources = secretSources
     self.readiness = readiness
     self.stop = stop
+    self.task = task
     self.baseDirectory = baseDirectory
   }
 }

@@ -6,6 +6,26 @@ package enum Strategy: Hashable, Codable, Sendable {
   case recreate(Recreate)
 }
 
+extension Strategy {
+  /// With every check's command run in that folder.
+  package func anchored(_ folder: String) -> Strategy {
+    switch self {
+    case .rolling, .recreate: return self
+    case .blueGreen(var blueGreen):
+      blueGreen.checks = blueGreen.checks.map { $0.anchored(folder) }
+      return .blueGreen(blueGreen)
+    case .canary(var canary):
+      canary.analysis?.anchor(folder)
+      for index in canary.steps.indices { canary.steps[index].analysis?.anchor(folder) }
+      return .canary(canary)
+    }
+  }
+}
+
+extension Analysis {
+  fileprivate mutating func anchor(_ folder: String) { checks = checks.map { $0.anchored(folder) } }
+}
+
 /// Replaces instances in waves.
 package struct Rolling: Hashable, Codable, Sendable {
   package var maxUnavailable: Amount

@@ -8,11 +8,11 @@ extension Simulation {
     switch attempt.action {
     case .setTable(let id, let revision): setTable(of, attempt, id, record.table.content, revision, fence)
     case .removeTable(let id): setTable(of, attempt, id, nil, nil, fence)
-    case .hook: after(1...2_000, .answers(of, service, attempt, .succeeded(.nothing), nil))
+    case .hook, .check: after(1...2_000, .answers(of, service, attempt, .succeeded(.nothing), nil))
     case .replicate:
       replicate(record)
       after(1...50, .answers(of, service, attempt, .succeeded(.nothing), nil))
-    case .observe(let host), .stage(let host, _), .start(let host, _), .checkReady(let host, _), .stop(let host, _):
+    case .observe(let host), .stage(let host, _), .start(let host, _), .checkReady(let host, _), .stop(let host, _), .task(let host, _, _):
       guard hosts[host]?.answers == true else {
         return after(1_000...3_000, .answers(of, service, attempt, .unreachable("no route"), nil))
       }
@@ -73,7 +73,8 @@ extension Simulation {
       hosts[host]?.instances[number] = nil
       lookSoon()
       after(50...1_500, .answers(of, service, attempt, .succeeded(.stopped(generation: generation, killed: false)), host))
-    case .observe, .setTable, .removeTable, .hook, .replicate: break
+    case .task: after(1...2_000, .answers(of, service, attempt, .succeeded(.nothing), host))
+    case .observe, .setTable, .removeTable, .hook, .check, .replicate: break
     }
   }
 

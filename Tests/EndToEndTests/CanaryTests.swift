@@ -11,9 +11,12 @@ extension EndToEnd {
       return shop
     }
 
-    private static func site(_ name: String, _ canary: String, gateways: [String] = ["g1"]) async throws -> Site {
+    private static func site(_ name: String, _ canary: String, gateways: [String] = ["g1"], files: [String: String] = [:]) async throws
+      -> Site
+    {
       let site = try Site(rig: try await Rig.up(name, racks: 2, hosts: 2, gateways: gateways.count))
       for version in ["v1", "v2"] { try site.release(version) }
+      for (path, text) in files { try site.write(path, text) }
       try site.gateway(hosts: gateways)
       try site.service("v1", shop(canary))
       let first = try await site.apply()
@@ -42,9 +45,18 @@ extension EndToEnd {
     func grows() async throws {
       let shares = [1, 10, 50, 100]
       let steps = shares.map { "{ users: \($0)%, approve: true }" }.joined(separator: ", ")
-      let site = try await Self.site("e2e-canary", "steps: [\(steps)]")
+      let site = try await Self.site(
+        "e2e-canary", "steps: [\(steps)], override: { header: x-release, secret: { fromFile: ../word } }", files: ["word": "let me in"])
       let load = try Self.load(site)
       var output = try await site.apply()
+      let gateway = "\(try site.rig.address(of: "g1")):80"
+      for (word, inCanary) in [("let me in", 3...3), ("let me through", 0...1)] {
+        var met: [String] = []
+        for _ in 0..<3 {
+          met.append(try await site.version(host: "shop.example.com", at: gateway, headers: ["x-release: canary \(word)"]))
+        }
+        #expect(inCanary.contains(met.count { $0 == "v2" }), "testers with '\(word)' met \(met)")
+      }
       for share in shares {
         try #require(output.status == 3, "\(output.all)")
         let count = Load.reach

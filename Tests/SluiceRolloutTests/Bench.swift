@@ -82,11 +82,12 @@ struct Bench {
   }
 
   mutating func apply(
-    _ release: Int, secrets: String = "", force: Bool = false, _ change: (inout ServicePolicy) -> Void = { _ in }
+    _ release: Int, secrets: String = "", force: Bool = false, task: ReleaseTask? = nil, _ change: (inout ServicePolicy) -> Void = { _ in }
   ) throws {
     var policy = record.policy
     change(&policy)
-    let spec = ReleaseSpec(artifact: Digest("artifact"), run: RunSpec(command: ["shop"]), readiness: ReadinessCheck(probe: .tcp))
+    var spec = ReleaseSpec(artifact: Digest("artifact"), run: RunSpec(command: ["shop"]), readiness: ReadinessCheck(probe: .tcp))
+    spec.task = task
     try command(.apply(policy: policy, digest: Digest("digest-\(release)"), spec: spec, secrets: secrets, force: force))
   }
 
@@ -184,4 +185,5 @@ func isStop(_ action: Action) -> Bool { if case .stop = action { true } else { f
 func isCheck(_ action: Action) -> Bool { if case .checkReady = action { true } else { false } }
 func isTable(_ action: Action) -> Bool { if case .setTable = action { true } else { false } }
 func isStage(_ action: Action) -> Bool { if case .stage = action { true } else { false } }
+func isTask(_ action: Action) -> Bool { if case .task = action { true } else { false } }
 func isHook(_ action: Action) -> Bool { if case .hook = action { true } else { false } }

@@ -62,6 +62,13 @@ enum RecordScripts {
       rm -rf "$each"
       removed=1
     done
+    for each in "$base"/attempts/*/; do
+      [ -d "$each" ] || continue
+      each=${each%/}
+      name=${each##*/}
+      case " $keep" in *" ${name%-*}"*) continue ;; esac
+      rm -rf "$each"
+    done
     rm -f "$base"/releases/.*.json "$base"/artifacts/lock.*
     for each in "$base"/artifacts/*.tar.gz "$base"/artifacts/*.part; do
       [ -f "$each" ] || continue

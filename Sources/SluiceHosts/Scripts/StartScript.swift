@@ -32,7 +32,8 @@ enum StartScript {
 
     """#
 
-  private static let files = #"""
+  /// Also of a task: see `TaskScript`.
+  static let files = #"""
     private_file() {
       ( umask 077 && printf '%s' "$2" >"$1.new" ) && { [ -z "$user" ] || [ "$user" = "$me" ] || chown "$user" "$1.new"; }
     }

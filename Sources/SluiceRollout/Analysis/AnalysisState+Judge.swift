@@ -50,7 +50,7 @@ extension AnalysisState {
     let verdict = tally.verdict(check)
     let text =
       verdict == .fail
-      ? "\(check.name): failed \(tally.failed) times, may fail \(check.failureLimit)"
+      ? "\(check.name): failed \(tally.failed) times, may fail \(check.failureLimit)\(tally.last.isEmpty ? "" : ": \(tally.last)")"
       : "\(check.name): passed \(tally.passed) of \(check.count) times, failed \(tally.failed)"
     return Finding(.check(check.name), verdict, canary: Tally(tally.passed, of: tally.passed + tally.failed), text: text)
   }

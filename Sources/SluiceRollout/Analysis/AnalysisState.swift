@@ -38,10 +38,19 @@ package struct AnalysisState: Hashable, Codable, Sendable {
     errors.take(canary: new.canary.failed, stable: new.stable.failed)
   }
 
-  /// Takes one answer of a check.
-  package mutating func checked(_ name: String, passed: Bool) {
+  /// Takes one answer of a check; `last` is what it said when it failed.
+  package mutating func checked(_ name: String, passed: Bool, last: String = "") {
+    changeCheck(name) { $0.take(passed, last) }
+  }
+
+  /// When a check is to be asked again, in active time; nil: it was not asked in this step.
+  func nextAsk(_ name: String) -> Milliseconds? { checks.first { $0.name == name }?.next }
+
+  mutating func asked(_ name: String, next: Milliseconds) { changeCheck(name) { $0.next = next } }
+
+  private mutating func changeCheck(_ name: String, _ body: (inout CheckTally) -> Void) {
     if !checks.contains(where: { $0.name == name }) { checks.append(CheckTally(name)) }
-    for place in checks.indices where checks[place].name == name { checks[place].take(passed) }
+    for place in checks.indices where checks[place].name == name { body(&checks[place]) }
   }
 
   /// What a new step does with the evidence that the canary errs more than tolerated.
@@ -86,11 +95,15 @@ package struct CheckTally: Hashable, Codable, Sendable {
   package let name: String
   package private(set) var passed = 0
   package private(set) var failed = 0
+  /// What it said when it last failed.
+  package private(set) var last = ""
+  var next: Milliseconds?
 
   init(_ name: String) { self.name = name }
 
-  mutating func take(_ passes: Bool) {
+  mutating func take(_ passes: Bool, _ words: String) {
     if passes { passed += 1 } else { failed += 1 }
+    if !passes { last = words }
   }
 
   /// A check fails when it has failed more often than it may, and passes when it has passed as often as it must.

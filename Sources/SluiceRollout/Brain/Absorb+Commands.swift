@@ -9,7 +9,7 @@ extension Absorber {
     case .pause: try pause(command)
     case .resume: try resume()
     case .abort: try abort("aborted by \(command.by)")
-    case .retry: try retry()
+    case .retry: try retry(command)
     case .promote(let full): try promote(full: full, command)
     case .split(let share): try split(share, command)
     case .rollback(let to): try rollback(to: to, command)
@@ -19,6 +19,13 @@ extension Absorber {
     case .start: try start(command)
     case .settle(let cause, let override): settle(cause: cause, overridesFloor: override, command)
     case .exclude(let id, let excluded): try exclude(id, excluded, command)
+    case .freeze(let reason):
+      record.freeze = Freeze(by: command.by, at: command.at, reason: reason)
+      note(.warning, "frozen", "frozen by \(command.by)\(reason.isEmpty ? "" : ": \(reason)")")
+    case .unfreeze:
+      guard record.freeze != nil else { throw Refusal("\(record.service) is not frozen") }
+      record.freeze = nil
+      note(.info, "unfrozen", "no longer frozen, says \(command.by)")
     case .interrupt: record.rollout?.interrupted = true
     }
   }
@@ -33,6 +40,11 @@ extension Absorber {
       throw Refusal(
         "release \(record.service)\(known.number) (\(digest.short)) is marked bad: \(why)",
         remedy: "build a new release, or say --force to try this one again")
+    }
+    if !force, let obstacle = record.obstacle(backTo: known?.number) {
+      throw Refusal(
+        obstacle.message,
+        remedy: "\(obstacle.remedy), or say --force to bring \(record.service)\(known?.number ?? ReleaseNumber(0)) all the same")
     }
     let release: ReleaseNumber
     if let known {
@@ -51,7 +63,7 @@ extension Absorber {
       let former = rollout.formerPolicy ?? former
       if rollout.goal == goal, rollout.direction.isForward {
         record.rollout?.formerPolicy = former
-        return try rollout.stoppedBy == nil ? resume() : retry()
+        return try rollout.stoppedBy == nil ? resume() : retry(command)
       }
       try supersede(with: goal, former: former, command)
     } else if goal != reached || !isWhole(goal) {
@@ -76,7 +88,7 @@ extension Absorber {
     let origin = rollout.origin
     record.rollout = nil
     // Their outcomes belong to the rollout that is gone.
-    record.attempts.removeAll { $0.action.object == .hook || $0.action.object == .replica }
+    record.attempts.removeAll { $0.action.isOfTheRollout }
     begin("apply", goal: goal, origin: origin, inherited: rollout.audience, former: former, command, countsLost: true)
     if record.rollout?.direction.isForward ?? false { unwind(to: goal) }
   }
@@ -146,6 +158,9 @@ extension Absorber {
 
   private mutating func abort(_ why: String) throws(Refusal) {
     guard let rollout = record.rollout else { throw nothingRuns }
+    if rollout.direction.isForward, let obstacle = record.obstacle(backTo: rollout.origin.release) {
+      throw Refusal(obstacle.message, remedy: obstacle.remedy)
+    }
     record.rollout?.pausedBy = nil
     record.rollout?.interrupted = false
     guard rollout.direction.isForward else {
@@ -159,8 +174,9 @@ extension Absorber {
     events += decider.events
   }
 
-  private mutating func retry() throws(Refusal) {
+  private mutating func retry(_ command: Command) throws(Refusal) {
     guard let rollout = record.rollout else { throw nothingRuns }
+    if settleTask(isDone: false, by: command.by) { return }
     guard rollout.stoppedBy != nil || !rollout.direction.isForward else {
       throw Refusal("the rollout of \(record.service) has not failed", remedy: "sluice rollout resume \(record.service)")
     }
@@ -191,6 +207,7 @@ extension Absorber {
       throw Refusal(
         "\(record.service)\(target) never succeeded or is no longer kept", remedy: "sluice history \(record.service) lists its releases")
     }
+    if let obstacle = record.obstacle(backTo: target) { throw Refusal(obstacle.message, remedy: obstacle.remedy) }
     var goal = reached
     goal.release = target
     goal.replicas = record.scale ?? record.policy.replicas

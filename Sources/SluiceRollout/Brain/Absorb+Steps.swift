@@ -29,7 +29,14 @@ extension Absorber {
     state.take(gateway: fact.gateway, boot: fact.boot, generation: fact.generation, canary: fact.canary, stable: fact.stable)
     record.rollout?.analysis = state
     record.rollout?.step?.unheard.removeAll { $0 == fact.gateway }
-    guard rollout.direction.isForward, rollout.stoppedBy == nil, let analysis = record.analysis else { return }
+    judgeNow()
+  }
+
+  /// A canary that fails goes back at once, whatever the rollout waits for.
+  mutating func judgeNow() {
+    guard let rollout = record.rollout, rollout.direction.isForward, rollout.stoppedBy == nil, let analysis = record.analysis,
+      let state = rollout.analysis
+    else { return }
     let judgement = state.judge(analysis)
     guard let finding = judgement.findings.first(where: { $0.verdict == .fail }) else { return }
     record.rollout?.judgement = judgement
@@ -50,6 +57,7 @@ extension Absorber {
     guard rollout.direction.isForward else {
       throw Refusal("the rollout of \(record.service) goes back", remedy: "sluice apply begins another")
     }
+    if settleTask(isDone: true, by: command.by) { return }
     guard let step = rollout.step, let plan = record.stepPlan else {
       throw Refusal(
         "the rollout of \(record.service) is in no step: it goes on by itself",

@@ -141,6 +141,8 @@ struct Absorber {
         $0.targets = []
       }
     case .hook(let point, let wave): hookEnded(HookCall(point, wave: wave))
+    case .task(_, let release, let number): taskEnded(release, number: number)
+    case .check(let name, let step): checked(name, step: step, failure: nil)
     case .replicate: recorded()
     }
   }
@@ -148,6 +150,7 @@ struct Absorber {
   /// Others know what was decided: it is acted upon.
   private mutating func recorded() {
     if record.rollout?.wave?.stage == .recording { return enterWave() }
+    if record.dueTask?.run?.stage == .recording { return beginTask() }
     if record.rollout?.step?.stage == .recording { record.rollout?.step?.stage = .holding }
   }
 
@@ -200,6 +203,8 @@ struct Absorber {
       if HookCall(point, wave: wave).decides {
         count(CountedFailure(instance: nil, host: nil, failure: failure, condemnsRelease: false), always: true)
       }
+    case .task(let host, let release, let number): taskFailed(release, number: number, on: host, failure)
+    case .check(let name, let step): checked(name, step: step, failure: failure)
     case .observe: backOff(attempt.action.object)
     case .replicate:
       // One copy less is no reason to leave a service half-way; nor is it kept quiet.
@@ -221,7 +226,7 @@ struct Absorber {
   }
 
   /// Counts by the same rule as `decide` does; `always` fails whatever the budget.
-  private mutating func count(_ failure: CountedFailure, always: Bool = false) {
+  mutating func count(_ failure: CountedFailure, always: Bool = false) {
     var decider = Decider(record: record, view: view, wall: WallTime(milliseconds: 0))
     if always { decider.turnRound(failure.failure, condemnsRelease: failure.condemnsRelease) } else { decider.count(failure) }
     record = decider.record
@@ -405,6 +410,8 @@ extension Action {
     case .stop: "stop"
     case .setTable: "table"
     case .hook: "hook"
+    case .task: "task"
+    case .check: "analysis check"
     case .removeTable: "remove table"
     case .replicate: "replicate"
     }
@@ -421,6 +428,8 @@ extension Action {
     case .setTable(let gateway, let revision): "give gateway \(gateway) table \(revision)"
     case .removeTable(let gateway): "remove \(service) from gateway \(gateway)"
     case .hook(let point, let wave): "run hook \(point.rawValue)\(wave.map { " of wave \($0)" } ?? "")"
+    case .task(let host, let release, _): "run the task of release \(release) on \(host)"
+    case .check(let name, _): "ask check \(name)"
     case .replicate: "replicate the record"
     }
   }

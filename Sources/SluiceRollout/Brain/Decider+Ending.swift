@@ -60,6 +60,12 @@ extension Decider {
       note(.failure, "rollout-stopped", failure.message)
       return
     }
+    if let obstacle = record.obstacle(backTo: rollout.origin.release) {
+      let stop = Failure(
+        failure.kind, "\(failure.message); it cannot go back: \(obstacle.message)", output: failure.output, remedy: obstacle.remedy)
+      record.rollout?.stoppedBy = stop
+      return note(.failure, "rollout-stopped", stop.message)
+    }
     if condemnsRelease, let release = rollout.goal.release, release != rollout.origin.release, stableIsWell(rollout) {
       for index in record.releases.indices where record.releases[index].number == release {
         record.releases[index].status = .bad(failure.message)
@@ -84,8 +90,7 @@ extension Decider {
     record.rollout?.restUntil = nil
     record.rollout?.pausedBy = nil
     record.rollout?.hooks = tells ? [HookCall(.failed)] : []
-    abandon(.hook)
-    abandon(.replica)
+    for attempt in record.attempts where attempt.action.isOfTheRollout { abandon(attempt.action.object) }
     unwind(to: back, goesBack: true)
     note(byOperator ? .warning : .failure, "rollout-back", "going back: \(failure.message)")
     progress()

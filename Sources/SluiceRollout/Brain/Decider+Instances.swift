@@ -234,7 +234,7 @@ extension Failure {
   var condemnsRelease: Bool {
     switch kind {
     case .start, .readiness, .analysis: true
-    case .portTaken, .host, .staging, .fenced, .gateway, .hook, .stop, .cancelled: false
+    case .portTaken, .host, .staging, .fenced, .gateway, .hook, .task, .interrupted, .stop, .check, .cancelled: false
     }
   }
 }

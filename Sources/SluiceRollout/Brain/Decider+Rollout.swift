@@ -22,8 +22,8 @@ extension Decider {
       if rollout.hooks.contains(where: \.decides) { return guardDeadline() }
     }
     switch rollout.stage {
-    case .preparing: prepare(rollout)
-    case .preDeploy: enter(.waves)
+    case .preparing: if !isKeptFromBeginning(rollout) { prepare(rollout) }
+    case .preDeploy: if runTask(rollout) { enter(.waves) }
     case .waves: if rollout.wave == nil { beginWave(rollout) } else { runWave() }
     case .postDeploy:
       enter(.closing)
@@ -77,6 +77,7 @@ extension Decider {
       record.rollout?.gate = .paused(by: by)
       return progress()
     }
+    if isFrozen(rollout) { return }
     if let rest = rollout.restUntil {
       if rest > now { return wake(at: rest) }
       record.rollout?.restUntil = nil

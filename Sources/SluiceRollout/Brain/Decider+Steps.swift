@@ -38,6 +38,7 @@ extension Decider {
   private mutating func wait(_ step: StepState, _ plan: StepPlan, since: Milliseconds) {
     let number = step.index + 1
     if step.promoted { return nextStep(step) }
+    if let analysis = plan.analysis { askChecks(step, analysis) }
     let end = since + plan.hold
     if now < end {
       record.rollout?.gate = .holding(step: number, plan.share, until: end)
@@ -73,6 +74,8 @@ extension Decider {
   }
 
   private mutating func nextStep(_ step: StepState) {
+    if let rollout = record.rollout, isFrozen(rollout) || !step.promoted && isOutsideWindows(rollout) { return }
+    abandonChecks()
     let next = step.index + 1
     let count = record.steps.count
     note(.info, "step-ended", "step \(next) of \(count) has ended")

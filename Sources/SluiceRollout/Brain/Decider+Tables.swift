@@ -92,6 +92,10 @@ extension Decider {
     guard lost.then == .stable, let rollout = record.rollout, let step = rollout.step, rollout.direction.isForward, step.asks == nil,
       rollout.pausedBy == nil
     else { return nil }
+    switch rollout.gate {
+    case .window, .frozen: return nil
+    default: break
+    }
     let stable = record.instances.count { $0.release == rollout.origin.release && $0.condemned == nil && $0.phase == .serving }
     guard stable >= rollout.stableWanted else { return nil }
     return TableSplit.FallBack(after: lost.after, leastTargets: rollout.stableWanted)

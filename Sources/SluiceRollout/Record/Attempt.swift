@@ -33,6 +33,10 @@ package enum Action: Hashable, Codable, Sendable {
   case hook(HookPoint, wave: Int?)
   /// The service is no longer behind this gateway: it forgets the table.
   case removeTable(GatewayID)
+  /// Ensures that this run of the release's task has begun on the host, and waits for its end.
+  case task(HostName, ReleaseNumber, number: Int)
+  /// Asks a check of the canary's analysis, on the controller.
+  case check(String, step: Int)
   /// Copies the record to the gateways and two hosts.
   case replicate
 
@@ -44,15 +48,26 @@ package enum Action: Hashable, Codable, Sendable {
     case .start(_, let instance), .checkReady(_, let instance), .stop(_, let instance): .instance(instance)
     case .setTable(let gateway, _), .removeTable(let gateway): .gateway(gateway)
     case .hook: .hook
+    case .task: .task
+    case .check(let name, _): .check(name)
     case .replicate: .replica
+    }
+  }
+
+  /// Whether it concerns a rollout as such: with that it is given up.
+  var isOfTheRollout: Bool {
+    switch self {
+    case .hook, .task, .check, .replicate: true
+    case .observe, .stage, .start, .checkReady, .stop, .setTable, .removeTable: false
     }
   }
 
   /// The host it is sent to, if any.
   package var host: HostName? {
     switch self {
-    case .observe(let host), .stage(let host, _), .start(let host, _), .checkReady(let host, _), .stop(let host, _): host
-    case .setTable, .removeTable, .hook, .replicate: nil
+    case .observe(let host), .stage(let host, _), .start(let host, _), .checkReady(let host, _), .stop(let host, _), .task(let host, _, _):
+      host
+    case .setTable, .removeTable, .hook, .check, .replicate: nil
     }
   }
 }
@@ -64,6 +79,8 @@ package enum AttemptObject: Hashable, Codable, Sendable {
   case instance(Int)
   case gateway(GatewayID)
   case hook
+  case task
+  case check(String)
   case replica
 }
 
@@ -107,7 +124,13 @@ package struct Failure: Hashable, Codable, Sendable {
     case fenced
     case gateway
     case hook
+    /// The release's task ended with an error.
+    case task
+    /// The release's task has ended, and nobody knows how.
+    case interrupted
     case stop
+    /// A check of the analysis did not pass.
+    case check
     /// The canary's users met more errors, or waited longer, than is tolerated.
     case analysis
     /// The controller was told to stop it.

@@ -39,6 +39,9 @@ package struct Command: Hashable, Codable, Sendable {
     /// The hosts that are cordoned have changed; `overrideFloor` allows less than the floor to serve meanwhile.
     case settle(cause: String, overrideFloor: Bool)
     case exclude(GatewayID, Bool)
+    /// No release begins or goes further until `unfreeze`; why.
+    case freeze(String)
+    case unfreeze
     /// Ctrl-C: stop at a safe point.
     case interrupt
   }

@@ -6,15 +6,27 @@ package struct FleetView: Hashable, Sendable {
   package var gateways: [Gateway]
   /// Hosts that nothing may be placed on and that everything is to leave.
   package var cordons: [HostName]
+  /// How the services stand that this one comes after.
+  package var standings: [Standing]
+  /// The time zones that windows name.
+  package var zones: [ZoneOffset]
   /// What the other services hold, per host, in order of host and port.
   package var reservations: [Reservation]
 
-  package init(fleet: Fleet, gateways: [Gateway], cordons: [HostName] = [], reservations: [Reservation] = []) {
+  package init(
+    fleet: Fleet, gateways: [Gateway], cordons: [HostName] = [], reservations: [Reservation] = [], standings: [Standing] = [],
+    zones: [ZoneOffset] = []
+  ) {
     self.fleet = fleet
     self.gateways = gateways
     self.cordons = cordons
     self.reservations = reservations
+    self.standings = standings
+    self.zones = zones
   }
+
+  /// nil: this machine knows no such zone.
+  func offset(of zone: String) -> Milliseconds? { zones.first { $0.zone == zone }?.offset }
 
   /// The gateway processes that a route goes through.
   package func processes(of route: Route?) -> [GatewayID] {
@@ -25,6 +37,43 @@ package struct FleetView: Hashable, Sendable {
   /// The gateways whose word a decision about the record needs: all of its route's, but for those an operator has excluded.
   package func requiredGateways(_ record: ServiceRecord) -> [GatewayID] {
     processes(of: record.policy.route).filter { id in !(record.gateway(id)?.excluded ?? false) }
+  }
+}
+
+/// How another service stands.
+package struct Standing: Hashable, Sendable {
+  package var service: ServiceName
+  /// The number of the rollout under way.
+  package var rollout: Int?
+  /// Whether that goes on without an operator.
+  package var goesOn: Bool
+  package var ended: End?
+  /// It was to be acted upon, and could not be.
+  package var isOutOfReach: Bool
+
+  /// Its last rollout.
+  package struct End: Hashable, Sendable {
+    package var number: Int
+    package var result: RolloutEnd.Result
+  }
+
+  package init(_ record: ServiceRecord, isOutOfReach: Bool = false) {
+    service = record.service
+    rollout = record.rollout?.number
+    goesOn = record.rollout?.gate?.opensByItself ?? true
+    ended = record.ended.map { End(number: $0.number, result: $0.result) }
+    self.isOutOfReach = isOutOfReach
+  }
+}
+
+/// How far a time zone's clocks are ahead of UTC now.
+package struct ZoneOffset: Hashable, Sendable {
+  package var zone: String
+  package var offset: Milliseconds
+
+  package init(zone: String, offset: Milliseconds) {
+    self.zone = zone
+    self.offset = offset
   }
 }
 

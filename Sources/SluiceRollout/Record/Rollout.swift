@@ -65,6 +65,8 @@ package struct Rollout: Hashable, Codable, Sendable {
   package var judgement: Judgement?
   /// How many instances of the stable release an operator has asked for in mid-rollout; nil: as many as `origin` says.
   package var stableReplicas: Int?
+  /// Rollouts of other services that were waited for; nil: none.
+  package var awaited: [Awaited]?
   /// Who gets which release, while two are kept apart; nil: all of them serve all users.
   package var audience: Audience?
 
@@ -106,6 +108,12 @@ extension Rollout {
 
   /// New with each rollout, and the same on whatever machine it goes on.
   func salt(of service: ServiceName) -> String { "\(service)/\(number)" }
+}
+
+/// A rollout of another service that is to end first.
+package struct Awaited: Hashable, Codable, Sendable {
+  package var service: ServiceName
+  package var rollout: Int
 }
 
 /// A hook that is due.
@@ -193,6 +201,14 @@ package enum Gate: Hashable, Codable, Sendable {
   case servingFloor(serving: Int, floor: Int)
   case rackLossFloor(RackName, remaining: Int, floor: Int)
   case interrupted
+  /// How the task of a release has ended on its host cannot be known, for this reason.
+  case task(ReleaseNumber, HostName, String)
+  /// A service that comes first is being rolled out, and that goes on by itself or waits for an operator.
+  case after(ServiceName, goesOn: Bool)
+  /// Outside its maintenance windows, which open next at that time.
+  case window([String], opens: WallTime?)
+  /// An operator has frozen it, for this reason.
+  case frozen(by: String, String)
   /// A step lasts until that active time.
   case holding(step: Int, Audience.Share, until: Milliseconds)
   /// A step has lasted long enough, and its analysis has no verdict yet; it may take until that active time.
@@ -204,15 +220,17 @@ package enum Gate: Hashable, Codable, Sendable {
   package var opensByItself: Bool {
     switch self {
     case .gatewayUnreachable, .servingFloor, .rackLossFloor, .holding, .analysis: true
-    case .paused, .failed, .interrupted, .approval: false
+    case .after(_, let goesOn): goesOn
+    case .window(_, let opens): opens != nil
+    case .paused, .failed, .interrupted, .approval, .task, .frozen: false
     }
   }
 
   /// Whether it ends by a time that is known: nobody loses patience with it.
   package var endsByTime: Bool {
     switch self {
-    case .holding, .analysis: true
-    case .paused, .failed, .gatewayUnreachable, .servingFloor, .rackLossFloor, .interrupted, .approval: false
+    case .holding, .analysis, .after: true
+    case .paused, .failed, .gatewayUnreachable, .servingFloor, .rackLossFloor, .interrupted, .approval, .task, .window, .frozen: false
     }
   }
 
@@ -220,7 +238,7 @@ package enum Gate: Hashable, Codable, Sendable {
   package var isCounted: Bool {
     switch self {
     case .servingFloor, .rackLossFloor: true
-    case .gatewayUnreachable, .paused, .failed, .interrupted, .holding, .analysis, .approval: false
+    case .gatewayUnreachable, .paused, .failed, .interrupted, .holding, .analysis, .approval, .task, .after, .window, .frozen: false
     }
   }
 
@@ -235,6 +253,12 @@ package enum Gate: Hashable, Codable, Sendable {
     case .rackLossFloor(let rack, let remaining, let floor):
       "were \(rack) lost now, \(remaining) instances would remain, and rackLossFloor is \(floor)"
     case .interrupted: "interrupted"
+    case .after(let service, goesOn: true): "\(service) comes first (after): its rollout is under way"
+    case .after(let service, goesOn: false): "\(service) comes first (after), and its rollout waits for you"
+    case .window(let windows, nil): "outside its windows (\(windows.joined(separator: "; "))): their time zone is not known on this machine"
+    case .window(let windows, _): "outside its windows (\(windows.joined(separator: "; ")))"
+    case .frozen(let by, let why): "frozen by \(by)\(why.isEmpty ? "" : ": \(why)")"
+    case .task(let release, let host, let why): "the task of release \(release) on \(host) is in doubt: \(why)"
     case .holding(let step, .everybody, _): "step \(step): all users are on the new release, the old one is kept for a while"
     case .holding(let step, let share, _): "step \(step): \(share) on the new release, for the time of the step"
     case .analysis(let step, let share, _): "step \(step): \(share) on the new release; its analysis has no verdict yet"
@@ -249,6 +273,11 @@ package enum Gate: Hashable, Codable, Sendable {
     case .paused, .interrupted: "sluice rollout resume \(service)"
     case .holding, .approval: "sluice rollout promote \(service), or sluice rollout abort \(service)"
     case .analysis: "sluice rollout why \(service) shows what it lacks; sluice rollout promote \(service) goes on without it"
+    case .after(let other, _): "sluice status \(other) shows how far that is; then sluice rollout resume \(service)"
+    case .window: "sluice rollout resume \(service) when one is open; now: change windows and apply again"
+    case .frozen: "sluice unfreeze \(service)"
+    case .task:
+      "sluice rollout retry \(service) runs it again, sluice rollout promote \(service) takes it as done, sluice rollout abort \(service) goes back"
     case .failed: "sluice rollout retry \(service), or sluice rollout abort \(service)"
     case .gatewayUnreachable(let gateway, _):
       "bring \(gateway.host) back, or, when no user reaches it, sluice gateway exclude \(gateway.host)"

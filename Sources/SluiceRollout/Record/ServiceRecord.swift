@@ -27,6 +27,10 @@ package struct ServiceRecord: Hashable, Codable, Sendable {
   package var backoffs: [Backoff]
   /// How long controllers have looked after this record: monotonic, kept over crashes, so that no deadline is counted while nobody looks.
   package var activeTime: Milliseconds
+  /// An operator lets no release begin or go further.
+  package var freeze: Freeze?
+  /// The newest release whose task cannot be undone: none before it can be gone back to.
+  package var noWayBack: ReleaseNumber?
   package var nextInstance: Int
   package var nextAttempt: Int
   package var nextRollout: Int
@@ -74,6 +78,14 @@ package struct ServiceRecord: Hashable, Codable, Sendable {
   package var goal: Goal? { rollout?.goal ?? stable }
 }
 
+/// Who keeps a service as it is, and why.
+package struct Freeze: Hashable, Codable, Sendable {
+  package var by: String
+  package var at: WallTime
+  /// May be empty.
+  package var reason: String
+}
+
 /// One immutable version of the service.
 package struct Release: Hashable, Codable, Sendable {
   package enum Status: Hashable, Codable, Sendable {
@@ -88,6 +100,8 @@ package struct Release: Hashable, Codable, Sendable {
   package let digest: Digest
   package let spec: ReleaseSpec
   package var status: Status
+  /// What has become of its task; nil: it has not begun.
+  package var task: TaskRun?
 
   package init(number: ReleaseNumber, digest: Digest, spec: ReleaseSpec, status: Status = .candidate) {
     self.number = number

@@ -87,6 +87,8 @@ struct PlanText {
     }
     lines.append("\(plan.service): \(plan.waves.count) wave\(plan.waves.count == 1 ? "" : "s"), floor \(plan.floor), cap \(plan.cap)")
     if !plan.staged.isEmpty { lines.append("  files to \(plan.staged.map(\.rawValue).joined(separator: ", "))") }
+    if !plan.waits.isEmpty { lines.append("  begins \(plan.waits.joined(separator: ", "))") }
+    for case .task(let host, let release, _) in plan.actions { lines.append("  the task of release \(release), once, on \(host)") }
     func steps(after waves: Int) { for step in plan.steps where step.afterWaves == waves { lines.append("  \(Self.text(step))") } }
     steps(after: 0)
     for (index, wave) in plan.waves.enumerated() {

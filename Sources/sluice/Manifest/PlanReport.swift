@@ -40,6 +40,8 @@ struct PlanReport: Codable {
   var changes: Bool
   var floor: Int
   var cap: Int
+  /// What it waits for before it begins: `after db`.
+  var waits: [String]
   /// What is sent before the first wave.
   var before: [String]
   var waves: [Wave]
@@ -56,6 +58,7 @@ struct PlanReport: Codable {
     changes = plan.changes
     floor = plan.floor
     cap = plan.cap
+    waits = plan.waits
     before = words(plan.actionsBefore)
     waves = plan.waves.enumerated().map { index, wave in
       Wave(

@@ -88,7 +88,9 @@ struct Apply: AsyncParsableCommand {
     let served = Set(records.flatMap(\.gateways).map(\.id))
     return workspace.gateways.flatMap(\.processes).allSatisfy(served.contains)
       && manifests.allSatisfy { manifest in
-        records.contains { $0.service == manifest.policy.name && $0.rollout == nil && $0.policy == ReleaseBuilder.policy(of: manifest) }
+        records.contains {
+          $0.service == manifest.policy.name && $0.rollout == nil && $0.policy.asDeclared == ReleaseBuilder.policy(of: manifest)
+        }
       }
   }
 

@@ -66,6 +66,8 @@ struct StatusReport: Codable {
   /// When the record last had something to tell.
   var recordedAt: WallTime?
   var rollout: RolloutReport?
+  /// Who lets no release begin, and why.
+  var frozen: String?
   var lastResult: String?
   var lastReason: String?
   var instances: [InstanceReport]
@@ -92,6 +94,7 @@ struct StatusReport: Codable {
         waits: rollout.gate?.description, next: rollout.gate?.remedy(service: record.service), pausedBy: rollout.pausedBy,
         canary: CanaryReport(record), drivenBy: now.driver)
     }
+    frozen = record.freeze.map { "by \($0.by)\($0.reason.isEmpty ? "" : ": \($0.reason)")" }
     lastResult = record.ended?.result.rawValue
     lastReason = record.ended.flatMap { $0.reason.isEmpty ? nil : $0.reason }
     instances = record.instances.map { instance in

@@ -12,7 +12,7 @@ enum StatusText {
 
   /// The same with what the gateways say now, and with a switch that is not open.
   static func headline(_ now: ServiceNow) -> String {
-    [standing(now), counts(now), now.switchWords].compactMap { $0 }.joined(separator: ", ")
+    [standing(now), counts(now), now.switchWords, now.record.freeze.map { "frozen by \($0.by)" }].compactMap { $0 }.joined(separator: ", ")
   }
 
   private static func counts(_ now: ServiceNow) -> String {

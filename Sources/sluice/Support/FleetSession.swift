@@ -152,7 +152,8 @@ final class FleetSession: Sendable {
   }
 
   private func runner(_ observe: @escaping @Sendable (FleetRunner.News) -> Void) -> FleetRunner {
-    let ports = FleetRunner.Ports(hosts: hosts, gateways: gateways, hooks: HookRunner(), store: store, time: SystemTimekeeper())
+    let ports = FleetRunner.Ports(
+      hosts: hosts, gateways: gateways, hooks: HookRunner(), checks: CheckRunner(), store: store, time: SystemTimekeeper())
     let options = FleetRunner.Options(
       owner: identity.owner, machine: identity.machine, takeOver: change.takeOver,
       gatePatience: .seconds(Int64(change.patience)),

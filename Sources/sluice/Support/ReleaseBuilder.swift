@@ -20,8 +20,13 @@ struct ReleaseBuilder {
   func build(_ manifest: ServiceManifest, record: ServiceRecord?) async throws -> Built {
     let packed = try await ArtifactPacker(cacheDirectory: directory.artifacts).pack(
       manifest.artifact, baseDirectory: manifest.baseDirectory)
-    let spec = ReleaseSpec(artifact: packed.digest, run: manifest.run, readiness: manifest.readiness, stop: manifest.stop)
-    let policy = Self.policy(of: manifest)
+    let spec = ReleaseSpec(
+      artifact: packed.digest, run: manifest.run, readiness: manifest.readiness, stop: manifest.stop,
+      task: manifest.task)
+    var policy = Self.policy(of: manifest)
+    if case .canary(let canary) = policy.strategy, let tester = canary.override {
+      policy.strategy = .canary(try await Self.recognising(tester, in: canary))
+    }
     for (point, path) in policy.hooks.sorted(by: { $0.key.rawValue < $1.key.rawValue })
     where !FileManager.default.isExecutableFile(atPath: path) {
       let isThere = FileManager.default.fileExists(atPath: path)
@@ -33,9 +38,22 @@ struct ReleaseBuilder {
     return Built(policy: policy, spec: spec, digest: try ReleaseDigest.of(spec), secrets: secrets)
   }
 
-  /// The manifest's policy as it is recorded.
+  /// Gateways recognise the word that testers send by its digest.
+  private static func recognising(_ tester: TesterHeader, in canary: Canary) async throws -> Canary {
+    let name = "strategy.canary.override.secret"
+    var canary = canary
+    canary.override?.digest = try await SecretReader(baseDirectory: "/").read([name: tester.secret]).digest(of: name)
+    return canary
+  }
+
+  /// The manifest's policy as it is recorded, but for what only `apply` reads.
   static func policy(of manifest: ServiceManifest) -> ServicePolicy {
     var policy = manifest.policy
+    policy.strategy = policy.strategy.anchored(Self.anchored(".", at: manifest.baseDirectory))
+    if case .canary(var canary) = policy.strategy, let tester = canary.override {
+      canary.override?.secret = tester.secret.anchored(at: manifest.baseDirectory)
+      policy.strategy = .canary(canary)
+    }
     policy.secrets = manifest.secretSources.mapValues { $0.anchored(at: manifest.baseDirectory) }
     policy.hooks = policy.hooks.mapValues { Self.anchored($0, at: manifest.baseDirectory) }
     return policy
@@ -46,6 +64,17 @@ struct ReleaseBuilder {
     if expanded.hasPrefix("/") { return expanded }
     let folder = base.hasPrefix("/") ? base : FileManager.default.currentDirectoryPath + "/" + base
     return URL(fileURLWithPath: folder + "/" + expanded).standardizedFileURL.path
+  }
+}
+
+extension ServicePolicy {
+  /// Without what `apply` has read.
+  var asDeclared: ServicePolicy {
+    guard case .canary(var canary) = strategy else { return self }
+    canary.override?.digest = nil
+    var policy = self
+    policy.strategy = .canary(canary)
+    return policy
   }
 }
 

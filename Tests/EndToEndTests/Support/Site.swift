@@ -119,8 +119,9 @@ final class Site {
   }
 
   /// What release of the sample service answers, by its own word.
-  func version(host: String, at target: String) async throws -> String {
-    let output = try await Program.run(["curl", "--silent", "--max-time", "10", "--head", "--header", "Host: \(host)", "http://\(target)/"])
+  func version(host: String, at target: String, headers: [String] = []) async throws -> String {
+    let lines = (["Host: \(host)"] + headers).flatMap { ["--header", $0] }
+    let output = try await Program.run(["curl", "--silent", "--max-time", "10", "--head"] + lines + ["http://\(target)/"])
     for line in output.out.split(whereSeparator: \.isNewline) where line.lowercased().hasPrefix("x-sample-version:") {
       return line.dropFirst("x-sample-version:".count).trimmingCharacters(in: .whitespaces)
     }

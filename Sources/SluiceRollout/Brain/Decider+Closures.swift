@@ -1,0 +1,74 @@
+import SluiceModel
+
+/// What keeps a release from beginning, or from going further: other services that come first, windows, a freeze. Going back is never kept.
+extension Decider {
+  /// Before anything of a rollout is begun; true while it waits, or has failed.
+  mutating func isKeptFromBeginning(_ rollout: Rollout) -> Bool {
+    guard rollout.direction.isForward, rollout.cause == "apply", rollout.waves == 0 else { return isFrozen(rollout) }
+    return isFrozen(rollout) || comesAfterOthers(rollout) || isOutsideWindows(rollout)
+  }
+
+  /// Releases and restarts stand still: what an operator types to mend something does not.
+  mutating func isFrozen(_ rollout: Rollout) -> Bool {
+    guard let freeze = record.freeze, rollout.direction.isForward, rollout.cause == "apply" || rollout.cause == "restart" else {
+      return false
+    }
+    record.rollout?.gate = .frozen(by: freeze.by, freeze.reason)
+    progress()
+    return true
+  }
+
+  /// True while no window is open.
+  mutating func isOutsideWindows(_ rollout: Rollout) -> Bool {
+    guard let windows = policy.windows, !windows.isEmpty, rollout.cause == "apply" else { return false }
+    var next: Milliseconds?
+    for window in windows {
+      guard let offset = view.offset(of: window.zone) else { continue }
+      let local = wall.milliseconds + offset.value
+      if window.isOpen(atLocal: local) { return false }
+      if let wait = window.opens(afterLocal: local) { next = min(next ?? wait, wait) }
+    }
+    let opens = next.map { WallTime(milliseconds: wall.milliseconds + $0.value) }
+    record.rollout?.gate = .window(windows.map(\.text), opens: opens)
+    progress()
+    // Clocks are set, and change with the season: looked at again at least twice an hour.
+    if let next { wake(at: now + min(next, .minutes(30))) }
+    return true
+  }
+
+  /// Waits for the rollouts of the services that come first, and fails when one of them did.
+  private mutating func comesAfterOthers(_ rollout: Rollout) -> Bool {
+    for name in policy.after ?? [] {
+      let standing = view.standings.first { $0.service == name }
+      if let number = standing?.rollout {
+        let known = rollout.awaited ?? []
+        if !known.contains(where: { $0.service == name }) {
+          record.rollout?.awaited = known + [Awaited(service: name, rollout: number)]
+        }
+        record.rollout?.gate = .after(name, goesOn: standing?.goesOn ?? true)
+        progress()
+        return true
+      }
+      if let why = reasonAgainst(name, standing) {
+        turnRound(
+          Failure(
+            .host, "\(record.service) comes after \(name) (after), \(why)",
+            remedy: "sluice status \(name) shows what happened; then apply again"),
+          condemnsRelease: false)
+        return true
+      }
+    }
+    return false
+  }
+
+  private func reasonAgainst(_ name: ServiceName, _ standing: Standing?) -> String? {
+    if standing?.isOutOfReach == true { return "which could not be applied" }
+    guard let number = record.rollout?.awaited?.first(where: { $0.service == name })?.rollout, let end = standing?.ended,
+      end.number >= number
+    else { return nil }
+    switch end.result {
+    case .succeeded, .degraded: return nil
+    case .failed, .rolledBack: return "which \(end.result.words)"
+    }
+  }
+}
