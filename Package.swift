@@ -118,7 +118,8 @@ let package = Package(
     .testTarget(
       name: "SluiceTrafficTests", dependencies: ["SluiceModel", "SluiceTraffic"], exclude: ["Vectors"], swiftSettings: settings),
     .testTarget(
-      name: "SluiceManifestTests", dependencies: ["SluiceManifest", "SluiceModel"], exclude: ["Golden"], swiftSettings: settings),
+      name: "SluiceManifestTests", dependencies: ["SluiceManifest", "SluiceModel", "SluiceRollout", "SluiceEngine"],
+      exclude: ["Golden", "StrategyPlans"], swiftSettings: settings),
     tests(
       "SluiceGatewayTests",
       ["SluiceModel", "SluiceTraffic", "SluiceGatewayAPI", "SluiceGateway", .product(name: "Crypto", package: "swift-crypto")] + nioCore),
