@@ -90,7 +90,7 @@ extension Form where Output == Analysis {
         minRequests: reader.optional("minRequests", .number(0...1_000_000_000), default: defaults.minRequests),
         maxErrorRate: reader.optional("maxErrorRate", .share), versusStable: reader.optional("versusStable", .errorComparison),
         p99: reader.optional("p99", .latencyLimit),
-        userWindow: reader.optional("userWindow", .duration(.zero ... .seconds(60)), default: defaults.userWindow),
+        userWindow: reader.optional("userWindow", .duration(.zero ... .seconds(86_400)), default: defaults.userWindow),
         checks: reader.optional("checks", .checks, default: []))
     }
   }

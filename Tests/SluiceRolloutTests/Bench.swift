@@ -104,6 +104,9 @@ struct Bench {
     open.removeAll { decision.cancelled.contains($0.id) || !record.attempts.contains($0) }
     open += decision.attempts
     sent += decision.attempts.map(\.action)
+    for case .setTable(_, let revision) in decision.attempts.map(\.action) {
+      #expect(revision == record.table.revision, "a table is sent under the number of another")
+    }
     let again = decide(record, view: view, wall: WallTime(milliseconds: 0))
     #expect(again.record == record && again.attempts.isEmpty, "deciding again yields something new")
     let objects = record.attempts.map(\.action.object)

@@ -117,6 +117,29 @@ import Testing
     #expect(bench.record.rollout?.step?.index == 1)
   }
 
+  @Test func `nor does an operator's word pass it before the gap was judged`() throws {
+    var bench = try held { $0.approve = true }
+    try report(&bench, 300, failed: 1)
+    bench.take(epoch: 2)
+    try bench.command(.promote(full: false))
+    bench.run { $0.open.isEmpty }
+    #expect(bench.record.rollout?.step?.index == 0)
+    try report(&bench, 400, failed: 60)
+    #expect(bench.record.rollout?.direction.isForward == false)
+    bench.run()
+    #expect(bench.record.ended?.result == .rolledBack)
+  }
+
+  @Test func `what was counted under the share before says nothing of this one's time`() throws {
+    var bench = try held()
+    try report(&bench, 5_000, failed: 40)
+    bench.pass(.seconds(61))
+    bench.run { $0.record.rollout?.step?.index == 1 && $0.record.rollout?.step?.stage == .filling }
+    try report(&bench, 5_400, failed: 43)
+    bench.run { $0.record.rollout?.step?.since != nil }
+    #expect(bench.record.rollout?.analysis?.step.canary.requests == 0 && bench.record.rollout?.analysis?.whole.canary.requests == 5_400)
+  }
+
   @Test func `while stable cannot carry all, it is taken back as far as stable can`() throws {
     var bench = try held()
     bench.unhealthy = Set(bench.record.instances.filter { $0.release == ReleaseNumber(1) }.map(\.number).dropFirst())

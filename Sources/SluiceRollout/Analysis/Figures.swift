@@ -18,7 +18,7 @@ package enum Figures {
   }
 
   /// A number with so many decimals at most; what is over 10¹² is shown as that.
-  static func decimal(_ number: Double, places: Int) -> String {
+  package static func decimal(_ number: Double, places: Int) -> String {
     let scale = (0..<places).reduce(1) { scale, _ in scale * 10 }
     let (whole, rest) = Int((min(number, 1e12) * Double(scale)).rounded()).quotientAndRemainder(dividingBy: scale)
     if rest == 0 { return String(whole) }

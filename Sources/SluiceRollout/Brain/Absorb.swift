@@ -352,8 +352,8 @@ struct Absorber {
     }
     record.attempts = []
     record.backoffs = []
-    let gateways = view.requiredGateways(record)
-    record.rollout?.step?.unheard = gateways
+    let counting = record.table.content?.split == nil ? [] : view.requiredGateways(record)
+    record.rollout?.step?.unheard = counting
     for index in record.gateways.indices { record.gateways[index].reach = .unknown }
     for index in record.hosts.indices { record.hosts[index].reach = .unknown }
   }

@@ -24,9 +24,18 @@ extension Decider {
       guard isSent(plan.share) else { return }
       let time = now
       let since = step.since ?? time
-      if step.since == nil { change { $0.since = time } }
+      if step.since == nil {
+        change { $0.since = time }
+        beginAnalysis(plan)
+      }
       wait(step, plan, since: since)
     }
+  }
+
+  /// What was counted under another share says nothing of this one's time.
+  private mutating func beginAnalysis(_ plan: StepPlan) {
+    record.rollout?.analysis?.beginStep()
+    if let analysis = plan.analysis { record.rollout?.analysis?.follow(analysis) }
   }
 
   /// What is not healthy yet, or has just fallen ill, gets no more users.
@@ -37,8 +46,15 @@ extension Decider {
 
   private mutating func wait(_ step: StepState, _ plan: StepPlan, since: Milliseconds) {
     let number = step.index + 1
-    if step.promoted { return nextStep(step) }
     if let analysis = plan.analysis { askChecks(step, analysis) }
+    if step.promoted {
+      // The operator goes on without a verdict, but not before what was counted in a gap of control was judged.
+      guard plan.analysis == nil || step.unheard.isEmpty else {
+        record.rollout?.gate = .analysis(step: number, plan.share, until: since + plan.maxHold)
+        return
+      }
+      return nextStep(step)
+    }
     let end = since + plan.hold
     if now < end {
       record.rollout?.gate = .holding(step: number, plan.share, until: end)
@@ -80,8 +96,6 @@ extension Decider {
     let count = record.steps.count
     note(.info, "step-ended", "step \(next) of \(count) has ended")
     record.rollout?.step = next < count ? StepState(index: next) : nil
-    record.rollout?.analysis?.beginStep()
-    if let analysis = record.analysis { record.rollout?.analysis?.follow(analysis) }
     progress()
   }
 

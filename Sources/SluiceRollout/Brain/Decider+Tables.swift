@@ -163,6 +163,12 @@ extension Decider {
       if !route.contains(state.id) {
         if state.revision != nil { open(.removeTable(state.id)) }
       } else if record.table.content != nil, state.revision != record.table.revision {
+        // A table that was overtaken in the same decision is never sent: its content is gone.
+        if let overtaken = opened.first(where: { $0.action.object == .gateway(state.id) }),
+          overtaken.action != .setTable(state.id, record.table.revision)
+        {
+          abandon(.gateway(state.id))
+        }
         open(.setTable(state.id, record.table.revision))
       }
     }

@@ -7,10 +7,13 @@ struct CanaryView {
   private let record: ServiceRecord
   private let rollout: Rollout
   private let audience: Audience
+  /// Gateways that send all users to stable by themselves.
+  private let fallenBack: [GatewayID]
 
   /// Nil while no two releases are kept apart.
-  init?(_ record: ServiceRecord) {
+  init?(_ record: ServiceRecord, fallenBack: [GatewayID] = []) {
     guard let rollout = record.rollout, let audience = rollout.audience else { return nil }
+    self.fallenBack = fallenBack
     self.record = record
     self.rollout = rollout
     self.audience = audience
@@ -18,6 +21,10 @@ struct CanaryView {
 
   var lines: [String] {
     var lines = ["\(place): \(audience.share) on \(audience.release)\(rest)\(timeLeft.map { ", \($0)" } ?? "")"]
+    if !fallenBack.isEmpty {
+      let names = fallenBack.map(\.description).joined(separator: ", ")
+      lines.append("  NO CONTROLLER WAS HEARD: \(names) \(fallenBack.count == 1 ? "sends" : "send") all users to stable meanwhile")
+    }
     if let analysis = rollout.analysis {
       lines.append("  new \(audience.release): \(Self.text(analysis.step.canary))")
       lines.append("  stable \(rollout.origin.release ?? ReleaseNumber(0)): \(Self.text(analysis.step.stable))")
@@ -57,7 +64,7 @@ struct CanaryView {
     let share = Double(traffic.failures) / Double(traffic.requests)
     var text = "\(Figures.percent(share)) failed (\(Figures.count(traffic.failures)) of \(Figures.count(traffic.requests)))"
     if traffic.spilled > 0 { text += ", \(Figures.count(traffic.spilled)) answered by stable" }
-    if let slow = traffic.latency.quantile(0.99), slow != .max { text += ", p99 ≤ \(slow < 10_000 ? "\(slow) µs" : "\(slow / 1000) ms")" }
+    if let slow = traffic.latency.quantile(0.99), slow != .max { text += ", p99 ≤ \(Figures.decimal(Double(slow) / 1000, places: 1)) ms" }
     return text
   }
 
@@ -101,6 +108,8 @@ struct CanaryReport: Codable {
   var share: String
   /// In basis points; nil where it is no share of users.
   var users: Int?
+  /// Gateways that send all users to stable by themselves, because no controller was heard.
+  var fallenBack: [String]
   var release: Int
   var stable: Int?
   var canary: Side?
@@ -108,8 +117,9 @@ struct CanaryReport: Codable {
   var verdict: String?
   var findings: [FindingReport]
 
-  init?(_ record: ServiceRecord) {
+  init?(_ record: ServiceRecord, fallenBack: [GatewayID] = []) {
     guard let rollout = record.rollout, let audience = rollout.audience else { return nil }
+    self.fallenBack = fallenBack.map(\.description)
     step = rollout.step.map { $0.index + 1 }
     steps = record.steps.count
     share = audience.share.description

@@ -42,6 +42,9 @@ struct ServiceNow {
   private var voices: [GatewayID] { record.gateways.filter { !$0.excluded && answer($0.id) != nil }.map(\.id) }
   var hasVoice: Bool { !voices.isEmpty }
 
+  /// Gateways that send all users to stable, because they heard of no controller.
+  var fallenBack: [GatewayID] { record.gateways.map(\.id).filter { status($0)?.split?.fallenBack != nil } }
+
   private func targets(_ number: Int, _ ids: [GatewayID]) -> [TargetStatus?] {
     ids.map { status($0)?.targets.first { $0.instance.number == number } }
   }

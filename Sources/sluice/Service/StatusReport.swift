@@ -92,7 +92,7 @@ struct StatusReport: Codable {
         number: rollout.number, cause: rollout.cause, by: rollout.by, release: rollout.goal.release?.number,
         direction: rollout.direction.isForward ? "forward" : "back", stage: rollout.stage.rawValue, wave: rollout.wave?.number,
         waits: rollout.gate?.description, next: rollout.gate?.remedy(service: record.service), pausedBy: rollout.pausedBy,
-        canary: CanaryReport(record), drivenBy: now.driver)
+        canary: CanaryReport(record, fallenBack: now.fallenBack), drivenBy: now.driver)
     }
     frozen = record.freeze.map { "by \($0.by)\($0.reason.isEmpty ? "" : ": \($0.reason)")" }
     lastResult = record.ended?.result.rawValue

@@ -75,7 +75,7 @@ enum StatusText {
     }
     if let rollout = record.rollout {
       if case .back(let why, _) = rollout.direction { lines.append("  going back: \(why)") }
-      lines += CanaryView(record)?.lines.map { "  \($0)" } ?? []
+      lines += CanaryView(record, fallenBack: now.fallenBack)?.lines.map { "  \($0)" } ?? []
       if let gate = rollout.gate {
         lines.append("  waits: \(gate.description)")
         lines.append("  next: \(gate.remedy(service: record.service))")

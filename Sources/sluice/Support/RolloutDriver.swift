@@ -33,7 +33,11 @@ struct RolloutDriver: Codable {
     let pid = parts.count == 4 ? Int32(parts[2]) : nil
     self.machine = machine
     // What stopped there goes on by another verb: the gate's own words say which.
-    let resume: String? = if case .failed? = rollout.gate { nil } else { "sluice rollout resume \(service)" }
+    let resume: String? =
+      switch rollout.gate {
+      case .failed?, .approval?, .task?, .frozen?: nil
+      default: "sluice rollout resume \(service)"
+      }
     if let holder, isHere, holder.pid == pid {
       kind = .process
       (who, self.pid, command, since) = (holder.who, holder.pid, holder.command, holder.since)
