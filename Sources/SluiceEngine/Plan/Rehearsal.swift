@@ -104,18 +104,20 @@ package struct Rehearsal: Sendable {
     return plan
   }
 
-  /// All records as they would stand afterwards.
+  /// The service's record as it would stand afterwards, and with it all others as they stand.
+  package var record: ServiceRecord? { engine.record(service) }
   package var records: [ServiceRecord] { engine.records }
 
   private var open: [Attempt] = []
   private var approvals: [Engine.Event] = []
   private var promotions = 0
 
-  /// Ends the oldest open attempt, or lets time pass to the next wake-up.
+  /// Ends all open attempts at once, in their order, or lets time pass to the next wake-up.
   private mutating func advance() -> Bool {
     if !open.isEmpty {
-      let attempt = open.removeFirst()
-      step([.input(service, .outcome(attempt: attempt.id, result(attempt)))])
+      let ended = open.map { Engine.Event.input(service, .outcome(attempt: $0.id, result($0))) }
+      open = []
+      step(ended)
       return true
     }
     guard let wakeAt else { return false }
@@ -184,11 +186,22 @@ package struct Rehearsal: Sendable {
   /// Serving and existing instances at this moment, into the wave that runs.
   private mutating func measure() {
     guard let record = engine.record(service), record.rollout?.wave != nil, !plan.waves.isEmpty else { return }
-    let serving = record.instances.filter(record.serves)
-    let worst = engine.fleet.racks.map { rack in serving.count { engine.fleet.host($0.host)?.rack != rack.name } }.min() ?? 0
+    var serving = 0
+    var existing = 0
+    var inRack: [RackName: Int] = [:]
+    var most = 0
+    for instance in record.instances {
+      if instance.isExisting { existing += 1 }
+      guard record.serves(instance) else { continue }
+      serving += 1
+      guard let rack = engine.rack(of: instance.host) else { continue }
+      inRack[rack, default: 0] += 1
+      most = max(most, inRack[rack, default: 0])
+    }
+    let worst = serving - most
     let last = plan.waves.count - 1
-    plan.waves[last].leastServing = min(plan.waves[last].leastServing, serving.count)
-    plan.waves[last].mostExisting = max(plan.waves[last].mostExisting, record.instances.count(where: \.isExisting))
+    plan.waves[last].leastServing = min(plan.waves[last].leastServing, serving)
+    plan.waves[last].mostExisting = max(plan.waves[last].mostExisting, existing)
     plan.waves[last].leastAfterRackLoss = min(plan.waves[last].leastAfterRackLoss, worst)
   }
 

@@ -1,55 +1,54 @@
-import SluiceEngine
 import SluiceModel
 import SluiceRollout
 
 /// `sluice plan --output json`, one object a service: stable names.
-struct PlanReport: Codable {
-  struct Added: Codable {
-    var instance: String
-    var host: String
-    var port: Int
+package struct PlanReport: Codable, Sendable {
+  package struct Added: Codable {
+    package var instance: String
+    package var host: String
+    package var port: Int
   }
 
-  struct Wave: Codable {
-    var number: Int
-    var text: String
+  package struct Wave: Codable {
+    package var number: Int
+    package var text: String
     /// Instances that go.
-    var removed: [String]
-    var added: [Added]
-    var leastServing: Int
-    var mostExisting: Int
-    var leastAfterRackLoss: Int
+    package var removed: [String]
+    package var added: [Added]
+    package var leastServing: Int
+    package var mostExisting: Int
+    package var leastAfterRackLoss: Int
     /// What is sent in this wave, in the words of `apply --verbose`: the same set, and for each object in the same order.
-    var attempts: [String]
+    package var attempts: [String]
   }
 
-  struct Step: Codable {
-    var number: Int
+  package struct Step: Codable {
+    package var number: Int
     /// How many waves begin before it.
-    var afterWaves: Int
+    package var afterWaves: Int
     /// Whom the new release gets: `10% of users`.
-    var share: String
+    package var share: String
     /// In basis points; nil where it is no share of users.
-    var users: Int?
-    var holdMilliseconds: Int64
-    var approve: Bool
-    var analysis: Bool
+    package var users: Int?
+    package var holdMilliseconds: Int64
+    package var approve: Bool
+    package var analysis: Bool
   }
 
-  var service: String
-  var changes: Bool
-  var floor: Int
-  var cap: Int
+  package var service: String
+  package var changes: Bool
+  package var floor: Int
+  package var cap: Int
   /// What is sent before the first wave.
-  var before: [String]
-  var waves: [Wave]
-  var steps: [Step]
+  package var before: [String]
+  package var waves: [Wave]
+  package var steps: [Step]
   /// Why it would stop, or would not begin.
-  var obstacle: String?
+  package var obstacle: String?
   /// What to do about that.
-  var next: String?
+  package var next: String?
 
-  init(_ plan: Rehearsal.Plan) {
+  package init(_ plan: Rehearsal.Plan) {
     let service = plan.service
     func words(_ actions: some Sequence<Action>) -> [String] { actions.map { $0.description(service: service) } }
     self.service = service.rawValue

@@ -1,0 +1,41 @@
+import SluiceModel
+import SluiceRollout
+
+/// A plan as people read it.
+package struct PlanText {
+  package let lines: [String]
+
+  package init(_ plan: Rehearsal.Plan) {
+    var lines: [String] = []
+    guard plan.changes else {
+      self.lines = ["\(plan.service): nothing to do"]
+      return
+    }
+    lines.append("\(plan.service): \(plan.waves.count) wave\(plan.waves.count == 1 ? "" : "s"), floor \(plan.floor), cap \(plan.cap)")
+    if !plan.staged.isEmpty { lines.append("  files to \(plan.staged.map(\.rawValue).joined(separator: ", "))") }
+    func steps(after waves: Int) { for step in plan.steps where step.afterWaves == waves { lines.append("  \(Self.text(step))") } }
+    steps(after: 0)
+    for (index, wave) in plan.waves.enumerated() {
+      let least = wave.leastServing == Int.max ? 0 : wave.leastServing
+      let rack = wave.leastAfterRackLoss == Int.max ? 0 : wave.leastAfterRackLoss
+      lines.append("  \(wave.text)")
+      lines.append(
+        "    serving at least \(least), existing at most \(wave.mostExisting); \(rack) would be left if the worst rack were lost")
+      steps(after: index + 1)
+    }
+    if let obstacle = plan.obstacle {
+      lines.append("  cannot be done: \(obstacle.message)")
+      if !obstacle.remedy.isEmpty { lines.append("    \(obstacle.remedy)") }
+    }
+    self.lines = lines
+  }
+
+  /// `step 2: 10% of users on the new release, for at least 5m, judged by what they meet, then until you say so`
+  private static func text(_ step: Rehearsal.StepMark) -> String {
+    var words = ["step \(step.number): \(step.share) on the new release"]
+    if step.hold > .zero { words.append("for \(step.isJudged ? "at least " : "")\(step.hold)") }
+    if step.isJudged { words.append("judged by what they meet") }
+    if step.asks { words.append("then until you say `sluice rollout promote`") }
+    return words.joined(separator: ", ")
+  }
+}
