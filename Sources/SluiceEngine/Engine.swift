@@ -34,48 +34,77 @@ package struct Engine: Sendable {
     case fenceLost(Failure)
   }
 
+  /// In order of their services.
   package private(set) var records: [ServiceRecord]
-  package let fleet: Fleet
+  private var services: [ServiceName]
   package let gateways: [Gateway]
-  package var cordons: [HostName]
+  package var cordons: [HostName] { didSet { stale = nil } }
   /// Time zones as they are now.
   package var zones: [ZoneOffset] = []
   /// Services that were to be acted upon, and whose fence could not be taken.
   package var outOfReach: [ServiceName] = []
-  private var mine: Set<ServiceName> = []
+  private let map: FleetMap
+  /// What the instances of all services hold, as of when it was made.
+  private var occupancy: Occupancy
+  /// The services whose instances have changed since then; nil: all of it is to be made anew.
+  private var stale: [ServiceName]? = []
+  /// In order.
+  private var mine: [ServiceName] = []
   private var resting: Set<ServiceName> = []
   private var ends: [ServiceName: Int] = [:]
   private var lastTime: Milliseconds?
 
   package init(fleet: Fleet, gateways: [Gateway], records: [ServiceRecord], cordons: [HostName]) {
-    self.fleet = fleet
     self.gateways = gateways
     self.records = records.sorted { $0.service < $1.service }
+    services = self.records.map(\.service)
     self.cordons = cordons
+    map = FleetMap(fleet)
+    occupancy = Occupancy(map: map, cordons: cordons, records: self.records)
   }
 
-  package func record(_ service: ServiceName) -> ServiceRecord? { records.first { $0.service == service } }
+  package var fleet: Fleet { map.fleet }
+
+  func rack(of host: HostName) -> RackName? { map.rack(of: host) }
+
+  package func record(_ service: ServiceName) -> ServiceRecord? { index(of: service).map { records[$0] } }
+
+  private func index(of service: ServiceName) -> Int? {
+    let index = services.partitioningIndex { $0 >= service }
+    return index < services.count && services[index] == service ? index : nil
+  }
 
   /// Puts a record in the place of what was known of the service: a newer copy, or the first one.
   package mutating func install(_ record: ServiceRecord) {
-    records.removeAll { $0.service == record.service }
-    records.append(record)
-    records.sort { $0.service < $1.service }
+    if let index = index(of: record.service) {
+      records[index] = record
+    } else {
+      let index = services.partitioningIndex { $0 >= record.service }
+      records.insert(record, at: index)
+      services.insert(record.service, at: index)
+    }
+    stale = nil
   }
 
   /// What a decision about `service` sees of the rest.
   package func view(for service: ServiceName) -> FleetView {
-    var reservations: [Reservation] = []
-    for record in records where record.service != service {
-      for instance in record.instances {
-        reservations.append(
-          Reservation(instance: InstanceID(service: record.service, number: instance.number), host: instance.host, port: instance.port))
-      }
+    var view = FleetView(occupancy: isCurrent(for: service) ? occupancy : currentOccupancy(), gateways: gateways)
+    view.zones = zones
+    view.standings = (record(service)?.policy.after ?? []).compactMap { name in
+      record(name).map { Standing($0, isOutOfReach: outOfReach.contains(name)) }
     }
-    let after = record(service)?.policy.after ?? []
-    let standings = records.filter { after.contains($0.service) }.map { Standing($0, isOutOfReach: outOfReach.contains($0.service)) }
-    return FleetView(
-      fleet: fleet, gateways: gateways, cordons: cordons, reservations: reservations, standings: standings, zones: zones)
+    return view
+  }
+
+  /// A service's own part in the occupancy may be old: it decides by its record.
+  private func isCurrent(for service: ServiceName) -> Bool { stale?.allSatisfy { $0 == service } ?? false }
+
+  private func currentOccupancy() -> Occupancy { Occupancy(map: map, cordons: cordons, records: records) }
+
+  private mutating func refreshOccupancy(for service: ServiceName) {
+    if isCurrent(for: service) { return }
+    occupancy = currentOccupancy()
+    stale = []
   }
 
   /// Takes the events in their order and then decides once. `now` is monotonic; `wall` is for people.
@@ -85,28 +114,37 @@ package struct Engine: Sendable {
     var effects: [Effect] = []
     var notes: [StoredEvent] = []
     var changed: [ServiceName] = []
-    for event in events {
+    var coming = events[...]
+    while let event = coming.popFirst() {
       switch event {
       case .acquired(let service, let fence):
-        mine.insert(service)
+        if !mine.contains(service) { mine.insert(service, at: mine.partitioningIndex { $0 >= service }) }
         ends[service] = record(service)?.ended?.number ?? 0
-        take(.takenOver(fence), for: service, wall: wall, &notes, &changed, &effects)
+        take([.takenOver(fence)], for: service, wall: wall, &notes, &changed)
       case .input(let service, let input):
         guard mine.contains(service) else { continue }
         resting.remove(service)
-        if case .outcome(_, .failed(let failure)) = input, failure.kind == .fenced {
-          mine.remove(service)
+        if let failure = input.fencedOff {
+          mine.removeAll { $0 == service }
           effects.append(.rest(service, .fenceLost(failure)))
+        } else if case .command(let command) = input {
+          obey(command, for: service, wall: wall, &notes, &changed, &effects)
         } else {
-          take(input, for: service, wall: wall, &notes, &changed, &effects)
+          var inputs = [input]
+          while case .input(service, let next)? = coming.first, next.fencedOff == nil, !next.isCommand {
+            inputs.append(next)
+            coming.removeFirst()
+          }
+          take(inputs, for: service, wall: wall, &notes, &changed)
         }
       case .tick: break
       }
     }
     var attempts: [(ServiceName, Attempt)] = []
     var wakeAfter: Milliseconds?
-    for service in records.map(\.service) where mine.contains(service) {
+    for service in mine {
       guard let before = record(service) else { continue }
+      refreshOccupancy(for: service)
       let decision = decide(before, view: view(for: service), wall: wall)
       notes += decision.events.map { StoredEvent(service: service, at: wall, rollout: before.rollout?.number, event: $0) }
       if decision.record != before {
@@ -124,12 +162,12 @@ package struct Engine: Sendable {
       effects.append(.commit(changed.sorted().compactMap { record($0) }, notes))
     }
     // What a command or a decision has given up: its work is ended where that is possible.
-    for (service, id) in awaited where record(service)?.attempts.contains(where: { $0.id == id }) == false {
+    for (service, id) in awaited where record(service)?.attempt(id) == nil {
       effects.append(.cancel(service, attempt: id))
     }
     effects += attempts.map { .dispatch($0.0, $0.1) }
     if let wakeAfter { effects.append(.wake(after: max(wakeAfter, Milliseconds(1)))) }
-    for service in records.map(\.service) where mine.contains(service) && !resting.contains(service) {
+    for service in mine where !resting.contains(service) {
       if let rest = rest(of: service) {
         resting.insert(service)
         effects.append(.rest(service, rest))
@@ -140,32 +178,43 @@ package struct Engine: Sendable {
 
   /// The attempts that this controller has sent and that the events do not end.
   private func openAttempts(_ events: [Event]) -> [(ServiceName, Int)] {
-    records.filter { mine.contains($0.service) }.flatMap { record in
-      record.attempts.compactMap { attempt in
-        let ends = events.contains { event in
-          if case .input(record.service, .outcome(attempt.id, _)) = event { return true }
-          return false
-        }
-        return ends ? nil : (record.service, attempt.id)
-      }
+    var ended: [ServiceName: Set<Int>] = [:]
+    for case .input(let service, .outcome(let attempt, _)) in events { ended[service, default: []].insert(attempt) }
+    return mine.flatMap { service in
+      (record(service)?.attempts ?? []).filter { !(ended[service]?.contains($0.id) ?? false) }.map { (service, $0.id) }
+    }
+  }
+
+  private mutating func obey(
+    _ command: Command, for service: ServiceName, wall: WallTime, _ notes: inout [StoredEvent], _ changed: inout [ServiceName],
+    _ effects: inout [Effect]
+  ) {
+    guard let before = record(service) else { return }
+    refreshOccupancy(for: service)
+    do {
+      keep(try absorb(before, .command(command), view: view(for: service)), after: before, wall: wall, &notes, &changed)
+    } catch {
+      effects.append(.refuse(service, command: command.id, error))
     }
   }
 
   private mutating func take(
-    _ input: Input, for service: ServiceName, wall: WallTime, _ notes: inout [StoredEvent], _ changed: inout [ServiceName],
-    _ effects: inout [Effect]
+    _ inputs: [Input], for service: ServiceName, wall: WallTime, _ notes: inout [StoredEvent], _ changed: inout [ServiceName]
   ) {
     guard let before = record(service) else { return }
-    do {
-      let (after, events) = try absorb(before, input, view: view(for: service))
-      notes += events.map { StoredEvent(service: service, at: wall, rollout: (after.rollout ?? before.rollout)?.number, event: $0) }
-      if after != before {
-        put(after)
-        if !changed.contains(service) { changed.append(service) }
-      }
-    } catch {
-      if case .command(let command) = input { effects.append(.refuse(service, command: command.id, error)) }
-    }
+    refreshOccupancy(for: service)
+    keep(absorb(before, outcomes: inputs, view: view(for: service)), after: before, wall: wall, &notes, &changed)
+  }
+
+  private mutating func keep(
+    _ absorbed: (record: ServiceRecord, events: [RecordEvent]), after before: ServiceRecord, wall: WallTime,
+    _ notes: inout [StoredEvent], _ changed: inout [ServiceName]
+  ) {
+    let rollout = (absorbed.record.rollout ?? before.rollout)?.number
+    notes += absorbed.events.map { StoredEvent(service: before.service, at: wall, rollout: rollout, event: $0) }
+    guard absorbed.record != before else { return }
+    put(absorbed.record)
+    if !changed.contains(before.service) { changed.append(before.service) }
   }
 
   /// Time counts only for records that this controller looks after.
@@ -173,16 +222,17 @@ package struct Engine: Sendable {
     let delta = now - (lastTime ?? now)
     lastTime = now
     guard delta > .zero else { return }
-    for index in records.indices where mine.contains(records[index].service) { records[index].activeTime += delta }
+    for service in mine { if let index = index(of: service) { records[index].activeTime += delta } }
   }
 
   private mutating func put(_ record: ServiceRecord) {
-    guard let index = records.firstIndex(where: { $0.service == record.service }) else { return }
+    guard let index = index(of: record.service) else { return }
+    if stale?.contains(record.service) == false, !records[index].holdsTheSame(as: record) { stale?.append(record.service) }
     records[index] = record
   }
 
   private mutating func bump(_ service: ServiceName) {
-    guard let index = records.firstIndex(where: { $0.service == service }) else { return }
+    guard let index = index(of: service) else { return }
     records[index].version += 1
   }
 
@@ -211,11 +261,20 @@ package struct Engine: Sendable {
     }
     let looking = record.hosts.contains { host in
       if case .unreachable = host.reach { return false }
-      return host.needsLook && fleet.host(host.name) != nil
+      return host.needsLook && map.index(of: host.name) != nil
     }
     if behind || looking { return nil }
     if leaving, required.allSatisfy({ id in record.gateway(id).map { $0.excluded || $0.reach.isReachable } ?? false }) { return nil }
     let end = record.ended.flatMap { $0.number > (ends[service] ?? 0) ? $0 : nil }
     return .done(end)
+  }
+}
+
+extension Input {
+  fileprivate var isCommand: Bool { if case .command = self { true } else { false } }
+
+  /// Why the controller that sent the attempt may act no more.
+  fileprivate var fencedOff: Failure? {
+    if case .outcome(_, .failed(let failure)) = self, failure.kind == .fenced { failure } else { nil }
   }
 }

@@ -1,31 +1,12 @@
+import SluiceModel
+
 /// Tells what may be a secret, so that no diagnostic repeats it.
 enum SecretMask {
-  private static let words = [
-    "PASSWORD", "PASSWD", "PASSPHRASE", "SECRET", "TOKEN", "APIKEY", "API_KEY", "PRIVATE_KEY", "PRIVATEKEY", "CREDENTIAL",
-  ].map { Array($0.utf8) }
-
   /// Whether a key's name says that its value is a secret.
-  static func isSecret(key: String) -> Bool {
-    let upper = key.utf8.map { (byte) -> UInt8 in
-      switch byte {
-      case 97...122: byte - 32
-      case 45: 95
-      default: byte
-      }
-    }
-    // By bytes, since this is asked of every key.
-    return words.contains { word in
-      upper.indices.contains { upper[$0...].starts(with: word) }
-    }
-  }
+  static func isSecret(key: String) -> Bool { SecretWords.isSecret(key: key) }
 
   /// Whether a value is a URL with a password in it.
-  static func isSecret(value: String) -> Bool {
-    guard value.utf8.contains(64), let scheme = value.firstRange(of: "://") else { return false }
-    let authority = value[scheme.upperBound...].prefix { !"/?#".contains($0) }
-    guard let at = authority.lastIndex(of: "@") else { return false }
-    return authority[..<at].contains(":")
-  }
+  static func isSecret(value: String) -> Bool { SecretWords.isSecret(value: value) }
 
   /// The column, from 1, at which to mask a line of a document that is not valid YAML, or nil. Such text has no tree to ask, so this goes by
   /// keys and indentation and rather hides too much.

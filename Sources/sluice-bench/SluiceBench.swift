@@ -4,5 +4,5 @@ import ArgumentParser
 @main
 struct SluiceBench: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "sluice-bench", abstract: "Measure parts of Sluice.", subcommands: [JudgeBench.self])
+    commandName: "sluice-bench", abstract: "Measure parts of Sluice.", subcommands: [JudgeBench.self, PlanBench.self])
 }

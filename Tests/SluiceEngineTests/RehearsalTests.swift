@@ -1,64 +1,13 @@
 import Foundation
-import SluiceEngine
 import SluiceModel
 import SluiceRollout
 import Testing
 
-/// What `plan` shows for a dozen situations, as text. `SLUICE_WRITE_GOLDEN=1 swift test --filter Rehearsal` writes the files anew.
+@testable import SluiceEngine
+
+/// What `sluice plan` prints for each situation, as text and as JSON. `SLUICE_WRITE_GOLDEN=1 swift test --filter Rehearsal` writes the files anew.
 @Suite struct RehearsalTests {
-  struct Situation: Sendable, CustomTestStringConvertible {
-    var name: String
-    var policy: ServicePolicy
-    var racks = 3
-    var perRack = 1
-    var slots = 3
-    var verb: @Sendable (ServicePolicy) -> Command.Verb
-    var change: @Sendable (inout Engine) -> Void = { _ in }
-    /// Whether release 1 stands already.
-    var stands = true
-
-    var testDescription: String { name }
-  }
-
-  static let situations: [Situation] = [
-    Situation(name: "first release", policy: policy(3), verb: { apply(1, $0) }, stands: false),
-    Situation(name: "nothing to do", policy: policy(3), verb: { apply(1, $0) }),
-    Situation(name: "rolling, one more at a time", policy: policy(3), verb: { apply(2, $0) }),
-    Situation(
-      name: "rolling, two fewer at a time", policy: policy(6, .rolling(Rolling(maxUnavailable: .count(2), maxSurge: .count(0)))),
-      verb: { apply(2, $0) }),
-    Situation(
-      name: "rolling by shares",
-      policy: policy(8, .rolling(Rolling(maxUnavailable: .share(BasisPoints(2_500)), maxSurge: .share(BasisPoints(2_500))))),
-      perRack: 2, verb: { apply(2, $0) }),
-    Situation(
-      name: "rack by rack", policy: policy(6, .rolling(Rolling(maxUnavailable: .count(0), maxSurge: .count(2), rackOrder: true))),
-      perRack: 2,
-      verb: { apply(2, $0) }),
-    Situation(name: "recreate", policy: policy(2, .recreate(Recreate())), verb: { apply(2, $0) }),
-    Situation(name: "scale up", policy: policy(3), verb: { _ in .scale(5) }),
-    Situation(name: "scale down", policy: policy(3), verb: { _ in .scale(1) }),
-    Situation(name: "restart", policy: policy(2), verb: { _ in .restart(instance: nil) }),
-    Situation(name: "stop", policy: policy(2), verb: { _ in .stop }),
-    Situation(
-      name: "drain a host", policy: policy(3), verb: { _ in .settle(cause: "drain a1", overrideFloor: false) },
-      change: { $0.cordons = ["a1"] }),
-    Situation(name: "no free slot", policy: policy(3), slots: 1, verb: { apply(2, $0) }),
-    Situation(
-      name: "a rack-loss floor that cannot be kept",
-      policy: policy(3, .rolling(Rolling(maxUnavailable: .count(1), maxSurge: .count(0), rackLossFloor: .count(2)))), slots: 2,
-      verb: { apply(2, $0) }),
-  ]
-
-  static func policy(_ replicas: Int, _ strategy: Strategy = .rolling(Rolling())) -> ServicePolicy {
-    ServicePolicy(
-      name: "shop", fleet: "test", replicas: replicas, minHealthyTime: .seconds(1), route: Route(gateway: "edge"), strategy: strategy)
-  }
-
-  static func apply(_ release: Int, _ policy: ServicePolicy) -> Command.Verb {
-    let spec = ReleaseSpec(artifact: Digest("artifact"), run: RunSpec(command: ["shop"]), readiness: ReadinessCheck(probe: .tcp))
-    return .apply(policy: policy, digest: Digest("digest-\(release)"), spec: spec, secrets: "", force: false)
-  }
+  static let golden = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "Golden")
 
   static func command(_ verb: Command.Verb, id: String = "plan") -> Command {
     Command(id: id, by: "anna", at: WallTime(milliseconds: 0), verb: verb)
@@ -66,57 +15,81 @@ import Testing
 
   static func engine(_ situation: Situation) throws -> Engine {
     var racks: [Rack] = []
-    for (index, letter) in ["a", "b", "c"].prefix(situation.racks).enumerated() {
+    for ((index, letter), count) in zip(["a", "b", "c"].enumerated(), situation.racks) {
       let rack = RackName("rack-\(letter)")
-      racks.append(
-        Rack(
-          name: rack,
-          hosts: (1...situation.perRack).map {
-            Host(name: HostName("\(letter)\($0)"), rack: rack, address: "10.0.\(index + 1).\($0)", slots: situation.slots)
-          }))
+      let hosts = (1...count).map { number in
+        let name = HostName("\(letter)\(number)")
+        return Host(
+          name: name, rack: rack, address: "10.0.\(index + 1).\(number)", slots: situation.slots, labels: situation.labels[name] ?? [:])
+      }
+      racks.append(Rack(name: rack, hosts: hosts))
     }
     racks.append(Rack(name: "edge", hosts: [Host(name: "g1", rack: "edge", address: "10.0.9.1", slots: 0)]))
     let gateway = Gateway(name: "edge", fleet: "test", hosts: ["g1"], listen: [ListenAddress(address: "10.0.9.1", port: 80)])
-    var record = ServiceRecord(policy: situation.policy)
-    let fleet = Fleet(name: "test", racks: racks)
-    if situation.stands {
-      var engine = Engine(fleet: fleet, gateways: [gateway], records: [record], cordons: [])
-      record = try World.run(&engine, command(apply(1, situation.policy), id: "before"))
+    var engine = Engine(
+      fleet: Fleet(name: "test", racks: racks), gateways: [gateway], records: [ServiceRecord(policy: situation.policy)], cordons: [])
+    for (index, verb) in situation.before.enumerated() { _ = try World.run(&engine, command(verb, id: "before-\(index)")) }
+    if let begun = situation.begun {
+      let record = try World.run(&engine, command(begun.verb, id: "begun"), events: begun.events)
+      #expect(record.rollout != nil, "it is to be under way")
     }
-    return Engine(fleet: fleet, gateways: [gateway], records: [record], cordons: [])
+    var fresh = Engine(fleet: engine.fleet, gateways: engine.gateways, records: engine.records, cordons: [])
+    situation.change(&fresh)
+    return fresh
   }
 
-  @Test(arguments: situations)
-  func `a plan reads as its golden file`(_ situation: Situation) throws {
-    var engine = try RehearsalTests.engine(situation)
-    situation.change(&engine)
-    var rehearsal = Rehearsal(engine: engine, service: "shop")
-    let text = PlanText.render(try rehearsal.run(RehearsalTests.command(situation.verb(situation.policy))))
+  @Test(arguments: Situation.all)
+  func `a plan reads as its golden files`(_ situation: Situation) throws {
+    var rehearsal = Rehearsal(engine: try RehearsalTests.engine(situation), service: "shop", past: PastWaves(situation.past))
+    var text: String
+    var json = ""
+    do {
+      let plan = try rehearsal.run(RehearsalTests.command(situation.verb))
+      text = PlanText(plan).lines.joined(separator: "\n")
+      let encoder = JSONEncoder()
+      encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+      json = String(decoding: try encoder.encode(PlanReport(plan)), as: UTF8.self)
+    } catch let refusal as Refusal {
+      text = "refused: \(refusal.message); \(refusal.remedy)"
+    }
     let name = situation.name.replacing(",", with: "").replacing(" ", with: "-")
-    let file = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "Golden/\(name).txt")
-    if ProcessInfo.processInfo.environment["SLUICE_WRITE_GOLDEN"] != nil {
-      try FileManager.default.createDirectory(at: file.deletingLastPathComponent(), withIntermediateDirectories: true)
-      try text.write(to: file, atomically: true, encoding: .utf8)
+    for (content, ending) in [(text, "txt"), (json, "json")] where !content.isEmpty {
+      let file = RehearsalTests.golden.appending(path: "\(name).\(ending)")
+      if ProcessInfo.processInfo.environment["SLUICE_WRITE_GOLDEN"] != nil {
+        try FileManager.default.createDirectory(at: RehearsalTests.golden, withIntermediateDirectories: true)
+        try (content + "\n").write(to: file, atomically: true, encoding: .utf8)
+      }
+      #expect(try String(contentsOf: file, encoding: .utf8) == content + "\n")
     }
-    let golden = try String(contentsOf: file, encoding: .utf8)
-    #expect(text == golden)
   }
 
-  @Test func `a plan is refused as the command would be`() throws {
-    let situation = Situation(name: "", policy: RehearsalTests.policy(1), verb: { _ in .stop })
-    var rehearsal = Rehearsal(engine: try RehearsalTests.engine(situation), service: "shop")
-    #expect(throws: Refusal.self) { try rehearsal.run(RehearsalTests.command(.rollback(to: nil))) }
+  @Test func `every golden file is a situation's, and no secret is in one`() throws {
+    let names = Set(Situation.all.map { $0.name.replacing(",", with: "").replacing(" ", with: "-") })
+    #expect(names.count == Situation.all.count && names.count >= 30)
+    let files = try FileManager.default.contentsOfDirectory(at: RehearsalTests.golden, includingPropertiesForKeys: nil)
+    for file in files {
+      #expect(names.contains(file.deletingPathExtension().lastPathComponent))
+      #expect(!(try String(contentsOf: file, encoding: .utf8).contains("hush")))
+    }
   }
 }
 
 /// A world in which everything works at once, to bring a record where a test wants it.
 enum World {
-  static func run(_ engine: inout Engine, _ command: Command) throws -> ServiceRecord {
+  /// At most so many events.
+  static func run(_ engine: inout Engine, _ command: Command, events limit: Int = 5_000) throws -> ServiceRecord {
     let service: ServiceName = "shop"
-    var events: [Engine.Event] = [.acquired(service, Fence(owner: "test", epoch: 1)), .input(service, .command(command))]
+    let epoch = (engine.record(service)?.fence?.epoch ?? 0) + 1
+    var events: [Engine.Event] = [.acquired(service, Fence(owner: "test", epoch: epoch))]
+    // Whoever takes the fence hears of the gateways what they know.
+    for state in engine.record(service)?.gateways ?? [] {
+      let fact = GatewayFact(gateway: state.id, revision: state.revision, targets: state.targets)
+      events.append(.input(service, .gateway(fact)))
+    }
+    events.append(.input(service, .command(command)))
     var open: [Attempt] = []
     var time = Milliseconds.zero
-    for _ in 0..<5_000 {
+    for _ in 0..<limit {
       var wake: Milliseconds?
       var rests = false
       for effect in engine.handle(events, now: time, wall: WallTime(milliseconds: 0)) {
@@ -144,22 +117,5 @@ enum World {
       }
     }
     return try #require(engine.record(service))
-  }
-}
-
-/// A plan as text.
-enum PlanText {
-  static func render(_ plan: Rehearsal.Plan) -> String {
-    var lines = ["\(plan.service): \(plan.changes ? "changes" : "nothing to do"), floor \(plan.floor), cap \(plan.cap)"]
-    if !plan.staged.isEmpty { lines.append("files to \(plan.staged.map(\.rawValue).joined(separator: " "))") }
-    for wave in plan.waves {
-      lines.append("wave \(wave.number): \(wave.text)")
-      lines.append(
-        "  serving at least \(wave.leastServing), existing at most \(wave.mostExisting), after the worst rack \(wave.leastAfterRackLoss)")
-    }
-    if let obstacle = plan.obstacle { lines.append("stops: \(obstacle.message); \(obstacle.remedy)") }
-    if let end = plan.end { lines.append("ends \(end.rawValue)") }
-    lines += plan.actions.map { "  \($0.description(service: plan.service))" }
-    return lines.joined(separator: "\n") + "\n"
   }
 }

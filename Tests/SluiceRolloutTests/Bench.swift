@@ -7,6 +7,8 @@ import Testing
 struct Bench {
   var record: ServiceRecord
   var view: FleetView
+
+  mutating func cordon(_ hosts: [HostName]) { view = FleetView(fleet: view.fleet, gateways: view.gateways, cordons: hosts) }
   /// Attempts decided and not yet ended, in order.
   var open: [Attempt] = []
   var sent: [Action] = []

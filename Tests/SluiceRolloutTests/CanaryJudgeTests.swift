@@ -124,7 +124,7 @@ import Testing
     try bench.command(.promote(full: false))
     bench.run { $0.open.isEmpty }
     #expect(bench.record.rollout?.step?.index == 0)
-    try report(&bench, 400, failed: 60)
+    try report(&bench, 400, failed: 60, stable: 5_000)
     #expect(bench.record.rollout?.direction.isForward == false)
     bench.run()
     #expect(bench.record.ended?.result == .rolledBack)

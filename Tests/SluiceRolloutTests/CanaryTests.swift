@@ -274,7 +274,7 @@ import Testing
     try bench.apply(2)
     bench.run { $0.record.rollout?.gate != nil }
     let canary = try #require(bench.record.instances.first { $0.release == ReleaseNumber(2) })
-    bench.view.cordons = [canary.host]
+    bench.cordon([canary.host])
     bench.settle()
     bench.run { bench in bench.record.instances.allSatisfy { $0.host != canary.host } }
     #expect(bench.record.instances.count { $0.release == ReleaseNumber(1) && $0.isServing } == 4)

@@ -87,13 +87,13 @@ import Testing
     var bench = try Bench.released(
       Bench.policy(replicas: 1) { $0.strategy = .rolling(Rolling(maxUnavailable: .count(0), maxSurge: .count(1))) }, racks: 1)
     // Its host is drained, and it is sick: it costs nothing, and there is no other place.
-    bench.view.cordons = ["a1"]
+    bench.cordon(["a1"])
     bench.unhealthy = [1]
     bench.tell(.gateway(bench.fact(GatewayID(gateway: "edge", host: "g1"))))
     try bench.command(.settle(cause: "drain", overrideFloor: true))
     bench.run { $0.record.rollout?.wave?.stage == .recording }
     bench.record.rollout?.overridesFloor = false
-    bench.view.cordons = []
+    bench.cordon([])
     bench.unhealthy = []
     bench.tell(.gateway(bench.fact(GatewayID(gateway: "edge", host: "g1"))))
     bench.run()
@@ -195,7 +195,7 @@ import Testing
 
   @Test func `where there is no place, each host says why`() throws {
     var bench = try Bench.released(Bench.policy { $0.failureBudget = .count(2) }, slots: 1)
-    bench.view.cordons = ["b1"]
+    bench.cordon(["b1"])
     bench.tell(.hostUnreachable("c1", "no route"))
     try bench.apply(2)
     bench.run()

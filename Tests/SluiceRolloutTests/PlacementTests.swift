@@ -98,7 +98,7 @@ import Testing
       if let wave = bench.record.rollout?.wave, wave.number != last {
         last = wave.number
         let touched = wave.replacements.flatMap { [$0.old, $0.new] }.compactMap { $0.flatMap { bench.record.instance($0) } }
-        let here = Set(touched.compactMap { bench.view.fleet.host($0.host)?.rack })
+        let here = Set(touched.compactMap { bench.view.host($0.host)?.rack })
         #expect(here.count == 1)
         if let rack = here.first, racks.last != rack { racks.append(rack) }
       }

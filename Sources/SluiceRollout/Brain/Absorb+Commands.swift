@@ -111,7 +111,7 @@ extension Absorber {
     note(.info, "rollout-begun", "\(cause) by \(command.by): \(target)\(overridesFloor ? ", the floor overridden" : "")")
     guard countsLost else { return }
     for instance in record.instances where instance.phase == .lost || isUnreachable(instance.host) {
-      guard record.rollout?.direction.isForward ?? false, view.fleet.host(instance.host) != nil else { continue }
+      guard record.rollout?.direction.isForward ?? false, view.host(instance.host) != nil else { continue }
       let failure = Failure(
         .host, "host \(instance.host), which has \(record.service)/\(instance.number), is unreachable",
         remedy: "bring it back, take it out of the manifest, or raise failureBudget to go on without it")

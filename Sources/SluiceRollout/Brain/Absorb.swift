@@ -25,6 +25,17 @@ package func absorb(_ record: ServiceRecord, _ input: Input, view: FleetView) th
   return (absorber.record, absorber.events)
 }
 
+/// Takes several inputs in their order, as `absorb` takes each: commands are not among them, since one may be refused.
+package func absorb(_ record: ServiceRecord, outcomes: [Input], view: FleetView) -> (record: ServiceRecord, events: [RecordEvent]) {
+  var absorber = Absorber(record: record, view: view)
+  for input in outcomes {
+    if case .command = input { preconditionFailure("a command is absorbed by itself") }
+    // Only commands are refused.
+    try? absorber.absorb(input)
+  }
+  return (absorber.record, absorber.events)
+}
+
 struct Absorber {
   var record: ServiceRecord
   let view: FleetView
@@ -43,8 +54,8 @@ struct Absorber {
       record.commands.append(command.id)
       if record.commands.count > 64 { record.commands.removeFirst() }
     case .outcome(let id, let result):
-      guard let attempt = record.attempts.first(where: { $0.id == id }) else { return }  // Absorbed, or abandoned.
-      record.attempts.removeAll { $0.id == id }
+      guard let index = record.attempts.index(of: id, by: \.id) else { return }  // Absorbed, or abandoned.
+      let attempt = record.attempts.remove(at: index)
       conclude(attempt, result)
     case .host(let fact): see(fact, isNewest: true)
     case .hostUnreachable(let host, let why): changeHost(host) { $0.reach = .unreachable(why) }
@@ -243,7 +254,7 @@ struct Absorber {
   }
 
   private mutating func move(_ number: Int, from: [InstancePhase], to: InstancePhase) {
-    guard let index = record.instances.firstIndex(where: { $0.number == number }), from.contains(record.instances[index].phase) else {
+    guard let index = record.instances.index(of: number, by: \.number), from.contains(record.instances[index].phase) else {
       return
     }
     record.instances[index].phase = to
@@ -256,7 +267,7 @@ struct Absorber {
   private mutating func see(_ fact: HostFact, isNewest: Bool = false) {
     if !isNewest, let state = record.host(fact.host), fact.generation < state.generation { return }
     let ours = Set(record.instances.filter { $0.host == fact.host }.map(\.port) + fact.instances.map(\.port))
-    let others = Set(view.reservations.filter { $0.host == fact.host }.map(\.port))
+    let others = Set(view.map.index(of: fact.host).map { view.occupancy.others(than: record.service, on: $0).map(\.port) } ?? [])
     changeHost(fact.host) {
       $0.reach = .reachable
       $0.generation = fact.generation
@@ -313,7 +324,7 @@ struct Absorber {
 
   /// An instance that no record tells of: it is drained and stopped like any other.
   private mutating func adopt(_ fact: InstanceFact, on host: HostName) {
-    guard let known = view.fleet.host(host) else { return }
+    guard let known = view.host(host) else { return }
     var orphan = Instance(
       number: fact.number, release: ReleaseNumber(0), host: host, address: known.serviceAddress, port: fact.port, secrets: "",
       phase: .warming(acknowledged: nil))
@@ -338,7 +349,7 @@ struct Absorber {
       $0.fellBack = fact.fellBack ? true : nil
       $0.reach = .reachable
       $0.revision = fact.revision
-      $0.targets = fact.targets
+      $0.targets = fact.targets.sorted { $0.instance < $1.instance }
     }
   }
 
@@ -361,14 +372,9 @@ struct Absorber {
   // MARK: Helpers
 
   mutating func changeHost(_ name: HostName, _ body: (inout HostState) -> Void) {
-    if let index = record.hosts.firstIndex(where: { $0.name == name }) {
-      body(&record.hosts[index])
-    } else {
-      var state = HostState(name: name)
-      body(&state)
-      record.hosts.append(state)
-      record.hosts.sort { $0.name < $1.name }
-    }
+    let index = record.hosts.partitioningIndex { $0.name >= name }
+    if index == record.hosts.count || record.hosts[index].name != name { record.hosts.insert(HostState(name: name), at: index) }
+    body(&record.hosts[index])
   }
 
   mutating func changeGateway(_ id: GatewayID, _ body: (inout GatewayState) -> Void) {

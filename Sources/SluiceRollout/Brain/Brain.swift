@@ -44,14 +44,18 @@ struct Decider {
     self.record = record
     self.view = view
     self.wall = wall
+    requiredGateways = view.requiredGateways(record)
   }
+
+  /// After the policy was changed for another.
+  mutating func followRoute() { requiredGateways = view.requiredGateways(record) }
 
   var now: Milliseconds { record.activeTime }
   var policy: ServicePolicy { record.policy }
   var isInterrupted: Bool { record.rollout?.interrupted ?? false }
 
   /// The gateways whose word is needed: all of the route's, but for those an operator has excluded.
-  var requiredGateways: [GatewayID] { view.requiredGateways(record) }
+  private(set) var requiredGateways: [GatewayID] = []
 
   mutating func pass() {
     // The time at a gate is not counted, also where nothing was heard meanwhile.
@@ -111,7 +115,7 @@ struct Decider {
   }
 
   mutating func change(_ number: Int, _ body: (inout Instance) -> Void) {
-    guard let index = record.instances.firstIndex(where: { $0.number == number }) else { return }
+    guard let index = record.instances.index(of: number, by: \.number) else { return }
     body(&record.instances[index])
   }
 

@@ -4,14 +4,14 @@ import SluiceModel
 struct Conformity {
   let goal: Goal
   let goesBack: Bool
-  let record: ServiceRecord
-  let view: FleetView
+  private let places: EligibleHosts
+  private let view: FleetView
 
   init(record: ServiceRecord, view: FleetView, goal: Goal, goesBack: Bool) {
     self.goal = goal
     self.goesBack = goesBack
-    self.record = record
     self.view = view
+    places = EligibleHosts(record: record, view: view)
   }
 
   /// Whether the instance may stay as it is. Going back takes secrets as they are: they belong to the service, not to the release.
@@ -22,7 +22,6 @@ struct Conformity {
     case .retired, .lost, .stopping, .draining: return false
     case .reserved, .starting, .checking, .warming, .serving: break
     }
-    guard let host = view.fleet.host(instance.host) else { return false }
-    return Placement.isEligible(host, record: record, view: view)
+    return view.map.index(of: instance.host).map(places.allow) ?? false
   }
 }

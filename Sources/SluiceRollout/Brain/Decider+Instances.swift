@@ -68,7 +68,7 @@ extension Decider {
             condemnsRelease: false))
       }
     }
-    record.instances.removeAll { $0.phase == .lost && view.fleet.host($0.host) == nil }
+    record.instances.removeAll { $0.phase == .lost && view.host($0.host) == nil }
   }
 
   /// Moves each instance as far as it can go by itself. Rule 3's order of a stop is the second half of this function, and nowhere else.
@@ -150,8 +150,7 @@ extension Decider {
     case .stopping:
       open(.stop(instance.host, instance: instance.number))
     case .retired:
-      let named = record.table.content?.targets.contains { $0.instance == instance.number } ?? false
-      if !named, everyGatewayHasTheTable { remove(instance.number) }
+      if record.table.content?.target(instance.number) == nil, everyGatewayHasTheTable { remove(instance.number) }
     case .lost:
       return
     }
@@ -163,13 +162,13 @@ extension Decider {
   }
 
   private func mayBeRouted(_ instance: Instance) -> Bool {
-    if record.table.content?.targets.contains(where: { $0.instance == instance.number }) ?? false { return true }
+    if record.table.content?.target(instance.number) != nil { return true }
     return requiredGateways.contains { record.gateway($0)?.target(instance.number) != nil }
   }
 
   private mutating func beginDraining(_ instance: Instance) {
     if requiredGateways.isEmpty { return stop(instance) }
-    let drains = record.table.content?.targets.contains { $0.instance == instance.number && $0.draining } ?? false
+    let drains = record.table.content?.target(instance.number)?.draining ?? false
     let next = Revision(epoch: record.fence?.epoch ?? 0, version: record.table.revision.version + 1)
     let revision = drains ? record.table.revision : next
     change(instance.number) {
@@ -222,7 +221,7 @@ extension Decider {
 
   /// Looks again at hosts where something is in doubt. One that has become unreachable is looked at by whoever sees it next.
   mutating func lookAtHosts() {
-    for host in record.hosts where host.needsLook && view.fleet.host(host.name) != nil {
+    for host in record.hosts where host.needsLook && view.host(host.name) != nil {
       if case .unreachable = host.reach { continue }
       open(.observe(host.name))
     }

@@ -220,8 +220,8 @@ extension Decider {
       if !record.instances.contains(where: { $0.condemned != nil && $0.isExisting }) { remove(instance.number) }
       return
     }
-    let slots = view.fleet.host(instance.host)?.slots ?? 0
-    guard others.count(where: \.isExisting) + view.reservations.count(where: { $0.host == instance.host }) < slots else { return }
+    let slots = view.host(instance.host)?.slots ?? 0
+    guard others.count(where: \.isExisting) + view.count(ofOthersThan: record.service, on: instance.host) < slots else { return }
     change(instance.number) { $0.phase = .starting }
     open(.start(instance.host, instance: instance.number))
   }
@@ -275,7 +275,7 @@ extension Decider {
     if let share = manner.rackLossFloor {
       let least = share.roundedUp(of: rollout.goal.replicas)
       for rack in view.fleet.racks {
-        let remaining = left.count { view.fleet.host($0.host)?.rack != rack.name }
+        let remaining = left.count { view.rack(of: $0.host) != rack.name }
         if remaining < least {
           record.rollout?.gate = .rackLossFloor(rack.name, remaining: remaining, floor: least)
           return false

@@ -14,10 +14,10 @@ extension Decider {
       case .warming, .serving: draining = false
       case .draining: draining = true
       case .stopping:
-        guard record.table.content?.targets.contains(where: { $0.instance == instance.number }) ?? false else { continue }
+        guard record.table.content?.target(instance.number) != nil else { continue }
         draining = true
       case .lost:
-        guard record.table.content?.targets.contains(where: { $0.instance == instance.number }) ?? false else { continue }
+        guard record.table.content?.target(instance.number) != nil else { continue }
         draining = instance.condemned != nil || instance.release != record.goal?.release
       case .reserved, .starting, .checking, .retired: continue
       }
@@ -36,7 +36,7 @@ extension Decider {
     if content != record.table.content || isBehindGateways || takeBackFallBack() { raise(content) }
     for index in record.instances.indices {
       let number = record.instances[index].number
-      let admitted = content.targets.contains { $0.instance == number && !$0.draining }
+      let admitted = content.target(number).map { !$0.draining } ?? false
       if !admitted {
         if record.instances[index].admittedBy != nil { record.instances[index].admittedBy = nil }
       } else if record.instances[index].admittedBy == nil {

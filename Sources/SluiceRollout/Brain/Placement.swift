@@ -5,72 +5,136 @@ struct Placement {
   private let record: ServiceRecord
   private let view: FleetView
   private let policy: ServicePolicy
+  private let map: FleetMap
+  private let places: EligibleHosts
   /// Instances that the wave being planned takes away first: their slots are free to those that replace them.
   private var leaving: Set<Int> = []
   private var placed: [Instance] = []
-  private let quotas: [RackName: Int]
+  /// How many of the goal each rack shall have, and has or is to get.
+  private let quotas: [Int]
+  private var inRack: [Int]
+  /// Of the hosts that the service is on or comes to.
+  private var uses: [Int: Use]
+  /// The best place of each rack that was looked at, for an instance that comes from elsewhere.
+  private var bestOfRack: [Int: Candidate?] = [:]
 
-  init(record: ServiceRecord, view: FleetView, replicas: Int) {
+  /// The service's own part in one host.
+  private struct Use {
+    /// Slots that the occupancy counts for this service: they are no others'.
+    var counted = 0
+    /// Slots that its instances hold, planned ones included.
+    var slots = 0
+    /// Instances of the goal.
+    var ofGoal = 0
+  }
+
+  private struct Candidate {
+    let host: Int
+    let port: Int
+    /// Fewest instances first, then the replaced one's host, then the most free slots, then the fleet's order.
+    let rank: (Int, Int, Int, Int)
+  }
+
+  /// `counted` are the instances of the goal that stay.
+  init(record: ServiceRecord, view: FleetView, replicas: Int, counted: [Instance]) {
     self.record = record
     self.view = view
     policy = record.policy
+    map = view.map
+    places = EligibleHosts(record: record, view: view)
     quotas = Placement.quotas(record: record, view: view, replicas: replicas)
+    inRack = [Int](repeating: 0, count: map.racks.count)
+    uses = [:]
+    for host in view.occupancy.hosts(of: record.service) { uses[host, default: Use()].counted += 1 }
+    for instance in record.instances where instance.phase != .retired {
+      if let host = map.index(of: instance.host) { uses[host, default: Use()].slots += 1 }
+    }
+    for instance in counted { count(instance.host) }
   }
 
-  /// Whether instances of this service may be put there at all.
-  static func isEligible(_ host: Host, record: ServiceRecord, view: FleetView) -> Bool {
-    guard host.slots > 0, !view.cordons.contains(host.name) else { return false }
-    if case .unreachable? = record.host(host.name)?.reach { return false }
-    return record.policy.placement.require.allSatisfy { host.labels[$0.key] == $0.value }
+  private mutating func count(_ host: HostName) {
+    guard let host = map.index(of: host) else { return }
+    uses[host, default: Use()].ofGoal += 1
+    inRack[map.rackOfHost[host]] += 1
   }
 
   /// The old instance's slot and port are free for what replaces it.
-  mutating func vacate(_ old: Instance) { leaving.insert(old.number) }
+  mutating func vacate(_ old: Instance) {
+    guard leaving.insert(old.number).inserted, old.phase != .retired, let host = map.index(of: old.host) else { return }
+    uses[host]?.slots -= 1
+    bestOfRack[map.rackOfHost[host]] = nil
+  }
 
   /// Takes a slot and a port for instance `number`, near `old` where that keeps the spread; nil when no eligible host has both.
-  /// `counted` are the instances of the goal that stay or are planned already.
-  mutating func place(
-    number: Int, release: ReleaseNumber, secrets: String, near old: Instance?, counted: [Instance]
-  ) -> Instance? {
-    let standing = counted + placed
-    let oldRack = old.flatMap { view.fleet.host($0.host)?.rack }
-    var best: (host: Host, port: Int, rank: [Int])?
-    for (order, host) in view.fleet.hosts.enumerated() where Placement.isEligible(host, record: record, view: view) {
-      guard freeSlots(host) > 0, let port = freePort(host, replacing: old) else { continue }
-      let inRack = standing.count { instance in view.fleet.host(instance.host)?.rack == host.rack }
-      let onHost = standing.count { $0.host == host.name }
-      let spreads = policy.placement.maxSkew == nil || inRack < quotas[host.rack, default: 0]
-      let rank = [
-        spreads ? 0 : 1, host.rack == oldRack ? 0 : 1, inRack, onHost, host.name == old?.host ? 0 : 1, -freeSlots(host), order,
-      ]
-      if best.map({ rank.lexicographicallyPrecedes($0.rank) }) ?? true { best = (host, port, rank) }
-    }
-    guard let best else { return nil }
+  mutating func place(number: Int, release: ReleaseNumber, secrets: String, near old: Instance?) -> Instance? {
+    guard let best = candidate(near: old) else { return nil }
+    let host = map.hosts[best.host]
     let instance = Instance(
-      number: number, release: release, host: best.host.name, address: best.host.serviceAddress, port: best.port, secrets: secrets)
+      number: number, release: release, host: host.name, address: host.serviceAddress, port: best.port, secrets: secrets)
     placed.append(instance)
+    uses[best.host, default: Use()].slots += 1
+    count(host.name)
+    bestOfRack[map.rackOfHost[best.host]] = nil
     return instance
+  }
+
+  /// Racks that keep the spread first, then the old instance's, then those with the fewest; within them by the candidates' ranks.
+  private mutating func candidate(near old: Instance?) -> Candidate? {
+    let oldRack = old.flatMap { map.rackIndex(of: $0.host) }
+    if let oldRack, keepsSpread(oldRack), let near = best(of: oldRack, near: old) { return near }
+    var best: (rack: (Int, Int, Int), candidate: Candidate)?
+    for rack in map.racks.indices {
+      let key = (keepsSpread(rack) ? 0 : 1, rack == oldRack ? 0 : 1, inRack[rack])
+      if let best, best.rack < key { continue }
+      let found: Candidate?
+      if rack == oldRack {
+        found = self.best(of: rack, near: old)
+      } else if let known = bestOfRack[rack] {
+        found = known
+      } else {
+        found = self.best(of: rack, near: nil)
+        bestOfRack[rack] = .some(found)
+      }
+      guard let found else { continue }
+      if let best, best.rack == key, best.candidate.rank < found.rank { continue }
+      best = (key, found)
+    }
+    return best?.candidate
+  }
+
+  private func keepsSpread(_ rack: Int) -> Bool { policy.placement.maxSkew == nil || inRack[rack] < quotas[rack] }
+
+  private func best(of rack: Int, near old: Instance?) -> Candidate? {
+    var best: Candidate?
+    for host in map.racks[rack] {
+      let use = uses[host] ?? Use()
+      let free = freeSlots(host, use)
+      guard free > 0, places.allow(host) else { continue }
+      let rank = (use.ofGoal, map.hosts[host].name == old?.host ? 0 : 1, -free, host)
+      if let best, best.rank < rank { continue }
+      if let port = freePort(host, replacing: old) { best = Candidate(host: host, port: port, rank: rank) }
+    }
+    return best
   }
 
   /// Why each host that could have an instance has no place for one: at most twenty lines, for people.
   func reasons() -> [String] {
-    let hosts = view.fleet.hosts.filter { host in
-      host.slots > 0 && policy.placement.require.allSatisfy { host.labels[$0.key] == $0.value }
-    }
+    let hosts = map.hosts.indices.filter { map.hosts[$0].slots > 0 && map.hosts[$0].has(policy.placement.require) }
     if hosts.isEmpty { return ["no host of fleet \(view.fleet.name) has slots and the labels that placement.require asks for"] }
-    let lines = hosts.map { "\($0.name): \(reason($0))" }
-    return lines.count > 20 ? lines.prefix(20) + ["and \(lines.count - 20) more"] : lines
+    let lines = hosts.prefix(20).map { "\(map.hosts[$0].name): \(reason($0))" }
+    return hosts.count > 20 ? lines + ["and \(hosts.count - 20) more"] : lines
   }
 
-  private func reason(_ host: Host) -> String {
-    if view.cordons.contains(host.name) { return "drained" }
+  private func reason(_ index: Int) -> String {
+    let host = map.hosts[index]
+    if view.occupancy.isCordoned[index] { return "drained" }
     if case .unreachable(let why)? = record.host(host.name)?.reach { return "unreachable: \(why)" }
-    let free = freeSlots(host)
-    if free <= 0 {
-      let others = view.reservations.count { $0.host == host.name }
+    let use = uses[index] ?? Use()
+    if freeSlots(index, use) <= 0 {
+      let others = view.occupancy.held(on: index) - use.counted
       return "all of its \(host.slots) slots are taken\(others > 0 ? ", \(others) by other services" : "")"
     }
-    return freePort(host, replacing: nil) == nil ? "no port of \(policy.ports.from)–\(policy.ports.to) is free" : "has room"
+    return freePort(index, replacing: nil) == nil ? "no port of \(policy.ports.from)–\(policy.ports.to) is free" : "has room"
   }
 
   /// The rack that has more instances than its even share, where `maxSkew` asks for an even one and there was no place elsewhere.
@@ -79,52 +143,91 @@ struct Placement {
   ) -> (rack: RackName, count: Int, share: Int)? {
     guard record.policy.placement.maxSkew != nil else { return nil }
     let quotas = quotas(record: record, view: view, replicas: replicas)
-    for rack in view.fleet.racks {
-      let count = instances.count { view.fleet.host($0.host)?.rack == rack.name }
-      if count > quotas[rack.name, default: 0] { return (rack.name, count, quotas[rack.name, default: 0]) }
-    }
-    return nil
+    var counts = [Int](repeating: 0, count: quotas.count)
+    for instance in instances { if let rack = view.map.rackIndex(of: instance.host) { counts[rack] += 1 } }
+    guard let rack = counts.indices.first(where: { counts[$0] > quotas[$0] }) else { return nil }
+    return (view.fleet.racks[rack].name, counts[rack], quotas[rack])
   }
 
-  private func freeSlots(_ host: Host) -> Int {
-    let own = record.instances.count { $0.host == host.name && $0.phase != .retired && !leaving.contains($0.number) }
-    let others = view.reservations.count { $0.host == host.name }
-    return host.slots - own - others - placed.count { $0.host == host.name }
+  private func freeSlots(_ host: Int, _ use: Use) -> Int {
+    map.hosts[host].slots - (view.occupancy.held(on: host) - use.counted) - use.slots
   }
 
   /// The lowest port that nothing holds; the replaced instance's own port only when there is no other, since it must first be gone from every table.
-  private func freePort(_ host: Host, replacing old: Instance?) -> Int? {
-    var taken = Set(record.instances.lazy.filter { $0.host == host.name }.map(\.port))
-    taken.formUnion(view.reservations.lazy.filter { $0.host == host.name }.map(\.port))
-    taken.formUnion(placed.lazy.filter { $0.host == host.name }.map(\.port))
-    taken.formUnion(record.host(host.name)?.listening ?? [])
+  private func freePort(_ index: Int, replacing old: Instance?) -> Int? {
+    let host = map.hosts[index].name
+    var taken = Set(record.instances.lazy.filter { $0.host == host }.map(\.port))
+    taken.formUnion(view.occupancy.others(than: record.service, on: index).lazy.map(\.port))
+    taken.formUnion(placed.lazy.filter { $0.host == host }.map(\.port))
+    taken.formUnion(record.host(host)?.listening ?? [])
     if let free = (policy.ports.from...max(policy.ports.from, policy.ports.to)).first(where: { !taken.contains($0) }) { return free }
-    if let old, old.host == host.name, leaving.contains(old.number) { return old.port }
+    if let old, old.host == host, leaving.contains(old.number) { return old.port }
     return nil
   }
 
   /// How many of `replicas` each rack shall have: filled evenly, as far as its hosts have slots that others do not hold.
-  private static func quotas(record: ServiceRecord, view: FleetView, replicas: Int) -> [RackName: Int] {
-    var room: [(rack: RackName, slots: Int)] = []
-    for rack in view.fleet.racks {
-      let slots = rack.hosts.filter { isEligible($0, record: record, view: view) }.reduce(0) { sum, host in
-        sum + max(0, host.slots - view.reservations.count { $0.host == host.name })
-      }
-      if slots > 0 { room.append((rack.name, slots)) }
-    }
-    var quota: [RackName: Int] = [:]
-    var left = replicas
+  private static func quotas(record: ServiceRecord, view: FleetView, replicas: Int) -> [Int] {
+    let room = room(record: record, view: view)
+    var quota = [Int](repeating: 0, count: room.count)
+    // The level up to which all are filled, and the odd ones in the fleet's order.
+    var left = min(replicas, room.reduce(0, +))
     while left > 0 {
-      let open = room.filter { quota[$0.rack, default: 0] < $0.slots }
-      guard let fewest = open.min(by: { quota[$0.rack, default: 0] < quota[$1.rack, default: 0] }) else { break }
-      quota[fewest.rack, default: 0] += 1
-      left -= 1
+      let open = room.indices.filter { quota[$0] < room[$0] }
+      let level = max(1, min(left / open.count, open.map { room[$0] - quota[$0] }.min() ?? 0))
+      for rack in open.prefix(left) {
+        quota[rack] += level
+        left -= level
+      }
     }
     // Where racks cannot share evenly, any of the evenly filled ones may take the odd one.
-    if let most = quota.values.max(), let skew = record.policy.placement.maxSkew {
-      let least = room.map { min($0.slots, quota[$0.rack, default: 0]) }.min() ?? 0
-      for entry in room { quota[entry.rack] = max(quota[entry.rack, default: 0], min(entry.slots, min(most, least + skew))) }
+    if let most = quota.max(), most > 0, let skew = record.policy.placement.maxSkew {
+      let least = room.indices.lazy.filter { room[$0] > 0 }.map { quota[$0] }.min() ?? 0
+      for rack in room.indices where room[rack] > 0 { quota[rack] = max(quota[rack], min(room[rack], min(most, least + skew))) }
     }
     return quota
   }
+
+  /// The slots of each rack that others do not hold, on hosts that may have instances of this service.
+  private static func room(record: ServiceRecord, view: FleetView) -> [Int] {
+    let map = view.map
+    let occupancy = view.occupancy
+    var room = occupancy.room(labels: record.policy.placement.require)
+    var own: [Int: Int] = [:]
+    for host in occupancy.hosts(of: record.service) { own[host, default: 0] += 1 }
+    func free(_ host: Int, holding held: Int) -> Int { max(0, map.hosts[host].slots - held) }
+    let places = EligibleHosts(record: record, view: view)
+    // One entry an instance: a host is settled with the first.
+    for host in occupancy.hosts(of: record.service) where places.haveLabels(host) {
+      guard let mine = own.removeValue(forKey: host) else { continue }
+      let held = occupancy.held(on: host)
+      room[map.rackOfHost[host]] += free(host, holding: held - mine) - free(host, holding: held)
+    }
+    for host in places.unreachable where places.haveLabels(host) {
+      room[map.rackOfHost[host]] -= free(host, holding: occupancy.count(ofOthersThan: record.service, on: host))
+    }
+    return room
+  }
+}
+
+/// Where instances of a service may be put at all.
+struct EligibleHosts {
+  private let view: FleetView
+  private let labels: [String: String]
+  /// Hosts that the record knows it cannot reach.
+  let unreachable: [Int]
+
+  init(record: ServiceRecord, view: FleetView) {
+    self.view = view
+    labels = record.policy.placement.require
+    unreachable = record.hosts.compactMap { state in
+      guard case .unreachable = state.reach else { return nil }
+      return view.map.index(of: state.name)
+    }
+  }
+
+  /// By the host's place in the fleet.
+  func allow(_ host: Int) -> Bool { view.map.hosts[host].slots > 0 && haveLabels(host) && !unreachable.contains(host) }
+
+  /// Whether it may be used as soon as it can be reached.
+  func haveLabels(_ host: Int) -> Bool { !view.occupancy.isCordoned[host] && view.map.hosts[host].has(labels) }
 }

@@ -59,8 +59,15 @@ package struct WavePlanner {
 
   /// The next wave, or why there is none.
   package func next() -> Step {
-    let keep = record.instances.filter { members.contains($0) && conforms.holds($0) }
-    var leaving = record.instances.filter { members.contains($0) && $0.takesPlace && $0.condemned == nil && !conforms.holds($0) }
+    var keep: [Instance] = []
+    var leaving: [Instance] = []
+    for instance in record.instances where members.contains(instance) {
+      if conforms.holds(instance) {
+        keep.append(instance)
+      } else if instance.takesPlace, instance.condemned == nil {
+        leaving.append(instance)
+      }
+    }
     let wanted = goal.release == nil ? 0 : goal.replicas
     var staying = keep
     if keep.count > wanted {
@@ -101,12 +108,10 @@ package struct WavePlanner {
 
   /// Unhealthy ones first, they cost nothing; then by rack and host as the fleet lists them.
   private func inOrderOfLeaving(_ instances: [Instance]) -> [Instance] {
-    let order = hostOrder()
-    return instances.sorted { left, right in
-      let leftKey = (left.isServing ? 1 : 0, order[left.host] ?? .max, left.number)
-      let rightKey = (right.isServing ? 1 : 0, order[right.host] ?? .max, right.number)
-      return leftKey < rightKey
+    let keyed = instances.map { instance in
+      (key: (instance.isServing ? 1 : 0, view.map.index(of: instance.host) ?? .max, instance.number), instance: instance)
     }
+    return keyed.sorted { $0.key < $1.key }.map(\.instance)
   }
 
   /// The ones whose going leaves the best spread: from the fullest rack, then the fullest host, newest first; unhealthy ones before all.
@@ -114,11 +119,11 @@ package struct WavePlanner {
     var left = instances
     var surplus: [Instance] = []
     for _ in 0..<count {
-      let racks = Dictionary(grouping: left) { view.fleet.host($0.host)?.rack }.mapValues(\.count)
+      let racks = Dictionary(grouping: left) { view.rack(of: $0.host) }.mapValues(\.count)
       let hosts = Dictionary(grouping: left, by: \.host).mapValues(\.count)
       func rank(_ instance: Instance) -> [Int] {
         [
-          instance.isServing ? 1 : 0, -(racks[view.fleet.host(instance.host)?.rack] ?? 0), -(hosts[instance.host] ?? 0),
+          instance.isServing ? 1 : 0, -(racks[view.rack(of: instance.host)] ?? 0), -(hosts[instance.host] ?? 0),
           -instance.number,
         ]
       }
@@ -129,14 +134,9 @@ package struct WavePlanner {
     return surplus
   }
 
-  private func hostOrder() -> [HostName: Int] {
-    Dictionary(uniqueKeysWithValues: view.fleet.hosts.enumerated().map { ($1.name, $0) })
-  }
-
   /// A wave in the making.
   private struct Draft {
     let planner: WavePlanner
-    let staying: [Instance]
     let ignoresFloor: Bool
     var placement: Placement
     var replacements: [Replacement] = []
@@ -146,9 +146,8 @@ package struct WavePlanner {
 
     init(planner: WavePlanner, staying: [Instance], ignoresFloor: Bool) {
       self.planner = planner
-      self.staying = staying
       self.ignoresFloor = ignoresFloor
-      placement = Placement(record: planner.record, view: planner.view, replicas: planner.goal.replicas)
+      placement = Placement(record: planner.record, view: planner.view, replicas: planner.goal.replicas, counted: staying)
     }
 
     private var bounds: Bounds { planner.bounds }
@@ -180,7 +179,7 @@ package struct WavePlanner {
         return
       }
       for old in leaving {
-        let itsRack = planner.view.fleet.host(old.host)?.rack
+        let itsRack = planner.view.rack(of: old.host)
         if byRack, rack != nil, itsRack != rack { continue }
         let costsNothing = planner.costsNothing(old)
         if missing > 0, addable > 0, !costsNothing, let new = place(near: old) {
@@ -204,7 +203,7 @@ package struct WavePlanner {
     private mutating func add(_ count: Int, byRack: Bool) {
       for _ in 0..<max(0, count) {
         guard let new = place(near: nil) else { return }
-        let itsRack = planner.view.fleet.host(new.host)?.rack
+        let itsRack = planner.view.rack(of: new.host)
         if byRack, rack != nil, itsRack != rack { continue }
         append(Replacement(old: nil, new: new.number, order: .newFirst), new, rack: byRack ? itsRack : nil)
       }
@@ -225,8 +224,7 @@ package struct WavePlanner {
 
     private mutating func place(near old: Instance?) -> Instance? {
       guard let release = planner.goal.release else { return nil }
-      let placed = placement.place(
-        number: nextNumber, release: release, secrets: planner.goal.secrets, near: old, counted: staying)
+      let placed = placement.place(number: nextNumber, release: release, secrets: planner.goal.secrets, near: old)
       if placed == nil { noHost = true }
       return placed
     }

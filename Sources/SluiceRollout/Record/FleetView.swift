@@ -1,28 +1,38 @@
 package import SluiceModel
 
 /// What a decision about one service must know of everything else: hosts, gateways, and what other services hold.
-package struct FleetView: Hashable, Sendable {
-  package var fleet: Fleet
-  package var gateways: [Gateway]
+package struct FleetView: Sendable {
+  package var fleet: Fleet { occupancy.map.fleet }
+  package let gateways: [Gateway]
   /// Hosts that nothing may be placed on and that everything is to leave.
-  package var cordons: [HostName]
+  package var cordons: [HostName] { occupancy.cordons }
   /// How the services stand that this one comes after.
-  package var standings: [Standing]
+  package var standings: [Standing] = []
   /// The time zones that windows name.
-  package var zones: [ZoneOffset]
-  /// What the other services hold, per host, in order of host and port.
-  package var reservations: [Reservation]
+  package var zones: [ZoneOffset] = []
+  /// What all services hold; a decision counts what is not its own.
+  let occupancy: Occupancy
 
-  package init(
-    fleet: Fleet, gateways: [Gateway], cordons: [HostName] = [], reservations: [Reservation] = [], standings: [Standing] = [],
-    zones: [ZoneOffset] = []
-  ) {
-    self.fleet = fleet
+  package init(fleet: Fleet, gateways: [Gateway], cordons: [HostName] = []) {
+    self.init(occupancy: Occupancy(map: FleetMap(fleet), cordons: cordons, records: []), gateways: gateways)
+  }
+
+  package init(occupancy: Occupancy, gateways: [Gateway]) {
     self.gateways = gateways
-    self.cordons = cordons
-    self.reservations = reservations
-    self.standings = standings
-    self.zones = zones
+    self.occupancy = occupancy
+  }
+
+  var map: FleetMap { occupancy.map }
+
+  /// The host of that name.
+  package func host(_ name: HostName) -> Host? { map.index(of: name).map { map.hosts[$0] } }
+
+  /// The rack that host is in.
+  func rack(of host: HostName) -> RackName? { map.rack(of: host) }
+
+  /// How many slots services other than that one hold on a host.
+  func count(ofOthersThan service: ServiceName, on host: HostName) -> Int {
+    map.index(of: host).map { occupancy.count(ofOthersThan: service, on: $0) } ?? 0
   }
 
   /// nil: this machine knows no such zone.

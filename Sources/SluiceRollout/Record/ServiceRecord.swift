@@ -17,12 +17,13 @@ package struct ServiceRecord: Hashable, Codable, Sendable {
   package var scale: Int?
   /// In order of their numbers.
   package var instances: [Instance]
+  /// In order of their names.
   package var hosts: [HostState]
   package var gateways: [GatewayState]
   package var table: TableState
   package var rollout: Rollout?
   package var ended: RolloutEnd?
-  /// Attempts without an outcome.
+  /// Attempts without an outcome, in order of their ids.
   package var attempts: [Attempt]
   package var backoffs: [Backoff]
   /// How long controllers have looked after this record: monotonic, kept over crashes, so that no deadline is counted while nobody looks.
@@ -57,10 +58,11 @@ package struct ServiceRecord: Hashable, Codable, Sendable {
   package var service: ServiceName { policy.name }
   package var revision: Revision { Revision(epoch: fence?.epoch ?? 0, version: version) }
 
-  package func instance(_ number: Int) -> Instance? { instances.first { $0.number == number } }
+  package func instance(_ number: Int) -> Instance? { instances.index(of: number, by: \.number).map { instances[$0] } }
   package func release(_ number: ReleaseNumber) -> Release? { releases.first { $0.number == number } }
-  package func host(_ name: HostName) -> HostState? { hosts.first { $0.name == name } }
+  package func host(_ name: HostName) -> HostState? { hosts.index(of: name, by: \.name).map { hosts[$0] } }
   package func gateway(_ id: GatewayID) -> GatewayState? { gateways.first { $0.id == id } }
+  package func attempt(_ id: Int) -> Attempt? { attempts.index(of: id, by: \.id).map { attempts[$0] } }
   package func openAttempt(on object: AttemptObject) -> Attempt? { attempts.first { $0.action.object == object } }
 
   /// Not serving as far as is known, and yet it may be: no gateway calls it unhealthy, and one of `gateways` cannot be asked.
@@ -72,6 +74,12 @@ package struct ServiceRecord: Hashable, Codable, Sendable {
     }
     let verdicts = gateways.map { gateway($0)?.verdict(on: instance) ?? .unknown }
     return verdicts.contains(.unknown) && !verdicts.contains(.unhealthy)
+  }
+
+  /// Whether its instances hold the slots and ports that those of `other` do.
+  package func holdsTheSame(as other: ServiceRecord) -> Bool {
+    instances.elementsEqual(other.instances) { $0.number == $1.number && $0.port == $1.port && $0.host == $1.host }
+      && policy.placement.require == other.policy.placement.require
   }
 
   /// What shall be, rollout or none.
@@ -141,6 +149,7 @@ package struct GatewayState: Hashable, Codable, Sendable {
   package var excluded: Bool
   /// The table it has acknowledged on every loop.
   package var revision: Revision?
+  /// In order of their instances.
   package var targets: [TargetFact]
   /// Which start of it said so last.
   package var boot: String?
@@ -156,7 +165,7 @@ package struct GatewayState: Hashable, Codable, Sendable {
     targets = []
   }
 
-  package func target(_ instance: Int) -> TargetFact? { targets.first { $0.instance == instance } }
+  package func target(_ instance: Int) -> TargetFact? { targets.index(of: instance, by: \.instance).map { targets[$0] } }
 
   /// What it says of an instance: nothing while it cannot be asked, or while its table is from before the instance was let in.
   package func verdict(on instance: Instance) -> Verdict {
@@ -183,6 +192,7 @@ package struct TableContent: Hashable, Codable, Sendable {
   package var route: Route
   package var readiness: ReadinessCheck
   package var drain: DrainPolicy
+  /// In order of their instances.
   package var targets: [TableTarget]
   /// Requests wait, at most so long, while this stands.
   package var hold: Milliseconds?
@@ -198,6 +208,8 @@ package struct TableContent: Hashable, Codable, Sendable {
     self.targets = targets
     self.hold = hold
   }
+
+  package func target(_ instance: Int) -> TableTarget? { targets.index(of: instance, by: \.instance).map { targets[$0] } }
 }
 
 /// Which users go to one release of a table.

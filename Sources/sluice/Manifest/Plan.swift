@@ -29,9 +29,10 @@ struct PlanCommand: AsyncParsableCommand {
     let gateways = FleetCheck.gatewayChanges(workspace, known: try store?.definitions()?.gateways ?? [])
     let unnamed = FleetCheck.unnamed(workspace, try store?.load(workspace.fleet.name).records ?? [])
     for line in gateways + unnamed { console.say(line) }
+    let planner = try Planner(workspace)
     for manifest in workspace.services.sorted(by: Planner.order) {
       do {
-        plans.append(try await Planner(workspace: workspace).plan(manifest, force: force))
+        plans.append(try await planner.plan(manifest, force: force))
       } catch let refusal as Refusal {
         impossible = true
         console.complain("\(manifest.policy.name): \(refusal.message)", remedy: refusal.remedy)
@@ -50,9 +51,20 @@ struct PlanCommand: AsyncParsableCommand {
   }
 }
 
-/// Rehearses a service's manifest on what the state knows.
+/// Rehearses services' manifests on what the state knows.
 struct Planner {
-  let workspace: Workspace
+  private let workspace: Workspace
+  private let records: [ServiceRecord]
+  private let engine: Engine
+  private let store: SQLiteStore?
+
+  init(_ workspace: Workspace) throws {
+    self.workspace = workspace
+    store = try workspace.reader()
+    let stored = try store?.load(workspace.fleet.name) ?? StoredFleet()
+    records = stored.records
+    engine = Engine(fleet: workspace.fleet, gateways: workspace.gateways, records: stored.records, cordons: stored.cordons)
+  }
 
   /// The most important tier first, then by name.
   static func order(_ left: ServiceManifest, _ right: ServiceManifest) -> Bool {
@@ -60,58 +72,19 @@ struct Planner {
   }
 
   func plan(_ manifest: ServiceManifest, force: Bool, dropsScale: Bool = false) async throws -> Rehearsal.Plan {
-    let stored = try workspace.reader()?.load(workspace.fleet.name) ?? StoredFleet()
-    if let refusal = FleetCheck.refusal(workspace, stored.records) { throw refusal }
-    let record = stored.records.first { $0.service == manifest.policy.name }
+    if let refusal = FleetCheck.refusal(workspace, records) { throw refusal }
+    let service = manifest.policy.name
+    let record = engine.record(service)
     let built = try await ReleaseBuilder(directory: workspace.directory).build(manifest, record: record)
-    var engine = Engine(fleet: workspace.fleet, gateways: workspace.gateways, records: stored.records, cordons: stored.cordons)
+    var engine = engine
     if record == nil { engine.install(ServiceRecord(policy: built.policy)) }
-    var rehearsal = Rehearsal(engine: engine, service: manifest.policy.name)
+    // The last few rollouts: older ones may have been of another strategy.
+    let events = try store?.lastEvents(service: service, limit: 2_000).map(\.stored) ?? []
+    var rehearsal = Rehearsal(engine: engine, service: service, past: PastWaves(events))
     return try rehearsal.run(
       Command(
         id: "plan", by: "plan", at: WallTime(milliseconds: 0),
         verb: .apply(
           policy: built.policy, digest: built.digest, spec: built.spec, secrets: built.secrets, force: force, dropsScale: dropsScale)))
-  }
-}
-
-/// A plan as people read it.
-struct PlanText {
-  let lines: [String]
-
-  init(_ plan: Rehearsal.Plan) {
-    var lines: [String] = []
-    guard plan.changes else {
-      self.lines = ["\(plan.service): nothing to do"]
-      return
-    }
-    lines.append("\(plan.service): \(plan.waves.count) wave\(plan.waves.count == 1 ? "" : "s"), floor \(plan.floor), cap \(plan.cap)")
-    if !plan.staged.isEmpty { lines.append("  files to \(plan.staged.map(\.rawValue).joined(separator: ", "))") }
-    if !plan.waits.isEmpty { lines.append("  begins \(plan.waits.joined(separator: ", "))") }
-    for case .task(let host, let release, _) in plan.actions { lines.append("  the task of release \(release), once, on \(host)") }
-    func steps(after waves: Int) { for step in plan.steps where step.afterWaves == waves { lines.append("  \(Self.text(step))") } }
-    steps(after: 0)
-    for (index, wave) in plan.waves.enumerated() {
-      let least = wave.leastServing == Int.max ? 0 : wave.leastServing
-      let rack = wave.leastAfterRackLoss == Int.max ? 0 : wave.leastAfterRackLoss
-      lines.append("  \(wave.text)")
-      lines.append(
-        "    serving at least \(least), existing at most \(wave.mostExisting); \(rack) would be left if the worst rack were lost")
-      steps(after: index + 1)
-    }
-    if let obstacle = plan.obstacle {
-      lines.append("  cannot be done: \(obstacle.message)")
-      if !obstacle.remedy.isEmpty { lines.append("    \(obstacle.remedy)") }
-    }
-    self.lines = lines
-  }
-
-  /// `step 2: 10% of users on the new release, for at least 5m, judged by what they meet, then until you say so`
-  private static func text(_ step: Rehearsal.StepMark) -> String {
-    var words = ["step \(step.number): \(step.share) on the new release"]
-    if step.hold > .zero { words.append("for \(step.isJudged ? "at least " : "")\(step.hold)") }
-    if step.isJudged { words.append("judged by what they meet") }
-    if step.asks { words.append("then until you say `sluice rollout promote`") }
-    return words.joined(separator: ", ")
   }
 }

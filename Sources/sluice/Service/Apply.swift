@@ -30,8 +30,9 @@ struct Apply: AsyncParsableCommand {
     for line in FleetCheck.unnamed(workspace, try workspace.reader()?.load(workspace.fleet.name).records ?? []) { console.say(line) }
     if !change.yes {
       var changes = false
+      let planner = try Planner(workspace)
       for manifest in manifests {
-        changes = try await preview(manifest, workspace, console, dropsScale: rescaled.contains(manifest.policy.name)) || changes
+        changes = try await preview(manifest, planner, console, dropsScale: rescaled.contains(manifest.policy.name)) || changes
       }
       if !changes, console.asksPeople {
         if try stands(manifests, workspace) {
@@ -119,10 +120,10 @@ struct Apply: AsyncParsableCommand {
 
   /// Shows the plan. Says whether it changes anything.
   private func preview(
-    _ manifest: ServiceManifest, _ workspace: Workspace, _ console: Console, dropsScale: Bool
+    _ manifest: ServiceManifest, _ planner: Planner, _ console: Console, dropsScale: Bool
   ) async throws -> Bool {
     do {
-      let plan = try await Planner(workspace: workspace).plan(manifest, force: force, dropsScale: dropsScale)
+      let plan = try await planner.plan(manifest, force: force, dropsScale: dropsScale)
       for line in PlanText(plan).lines { console.say(line) }
       return plan.changes || plan.obstacle != nil
     } catch let refusal as Refusal {

@@ -19,6 +19,8 @@ package struct Rehearsal: Sendable {
     package var leastAfterRackLoss: Int
     /// Where the wave's attempts begin in `Plan.actions`; they end where the next wave's begin.
     package var firstAction: Int
+    /// How long it takes where everything works at once: `minHealthyTime` and what hooks and gates ask for.
+    package var leastTime = Milliseconds.zero
   }
 
   /// A step that the rollout stands at, between two waves.
@@ -30,6 +32,8 @@ package struct Rehearsal: Sendable {
     /// Whom the new release gets.
     package var share: Audience.Share
     package var hold: Milliseconds
+    /// How long it may take until its analysis is sure.
+    package var maxHold: Milliseconds
     /// Whether an operator is asked.
     package var asks: Bool
     /// Whether it is judged by what its users meet.
@@ -51,6 +55,19 @@ package struct Rehearsal: Sendable {
     /// What it will wait for before it begins, in words: `after db`.
     package var waits: [String]
     package var end: RolloutEnd.Result?
+    /// How long it takes where everything works at once, all analyses are sure at once and whoever is asked answers at once.
+    package var leastTime = Milliseconds.zero
+    package var drainTimeout = Milliseconds.zero
+    package var past = PastWaves()
+    /// Which fields of the release differ from the one that stands; nil: none stands.
+    package var releaseChanges: [FieldChange]?
+    /// Whether a value of its secrets has changed.
+    package var secretsChange = false
+    /// What differs of all that belongs to no release.
+    package var settingChanges: [FieldChange] = []
+
+    /// How long it will take, as far as can be told.
+    package var expectedTime: ExpectedTime { ExpectedTime(self) }
 
     /// The attempts before the first wave, or all of them where there is none.
     package var actionsBefore: ArraySlice<Action> { actions[..<(waves.first?.firstAction ?? actions.count)] }
@@ -62,7 +79,7 @@ package struct Rehearsal: Sendable {
     }
 
     /// Whether anything would change.
-    package var changes: Bool { !actions.isEmpty || end != nil || obstacle != nil }
+    package var changes: Bool { !actions.isEmpty || end != nil || obstacle != nil || !settingChanges.isEmpty }
   }
 
   private var engine: Engine
@@ -75,10 +92,10 @@ package struct Rehearsal: Sendable {
   private var targets: [GatewayID: GatewayFact] = [:]
 
   /// Plans `command` on `engine`, whose records are as they stand; hosts are taken to be reachable unless the record says otherwise.
-  package init(engine: Engine, service: ServiceName) {
+  package init(engine: Engine, service: ServiceName, past: PastWaves = PastWaves()) {
     self.engine = engine
     self.service = service
-    plan = Plan(service: service, waves: [], steps: [], actions: [], floor: 0, cap: 0, staged: [], waits: [])
+    plan = Plan(service: service, waves: [], steps: [], actions: [], floor: 0, cap: 0, staged: [], waits: [], past: past)
   }
 
   /// Throws what the brain would refuse.
@@ -94,12 +111,14 @@ package struct Rehearsal: Sendable {
       targets[id] = GatewayFact(gateway: id, revision: state?.revision, targets: state?.targets ?? [])
       if let fact = targets[id] { events.append(.input(service, .gateway(fact))) }
     }
+    compare(before, command)
     events.append(.input(service, .command(unhindered(command))))
     step(events)
     // Every event is an attempt's end or a wake-up; a rollout has a bounded number of both.
     var steps = 0
     while !rested, refusal == nil, steps < 2_000_000, advance() { steps += 1 }
     if let refusal { throw refusal }
+    plan.leastTime = time
     if let rollout = engine.record(service)?.rollout {
       plan.obstacle = rollout.stoppedBy ?? rollout.gate.map { Failure(.host, $0.description, remedy: $0.remedy(service: service)) }
     }
@@ -121,18 +140,29 @@ package struct Rehearsal: Sendable {
       verb: .apply(policy: policy, digest: digest, spec: spec, secrets: secrets, force: force, dropsScale: dropsScale))
   }
 
-  /// All records as they would stand afterwards.
+  private mutating func compare(_ before: ServiceRecord, _ command: Command) {
+    guard case .apply(let policy, _, let spec, let secrets, _, _) = command.verb else { return }
+    plan.settingChanges = FieldChange.between(before.policy, and: policy)
+    guard let stable = before.stable, let standing = stable.release.flatMap({ before.release($0) }) else { return }
+    plan.releaseChanges = FieldChange.between(standing.spec, and: spec)
+    plan.secretsChange = stable.secrets != secrets
+  }
+
+  /// The service's record as it would stand afterwards, and with it all others as they stand.
+  package var record: ServiceRecord? { engine.record(service) }
   package var records: [ServiceRecord] { engine.records }
 
   private var open: [Attempt] = []
   private var approvals: [Engine.Event] = []
   private var promotions = 0
+  private var waveBegun = Milliseconds.zero
 
-  /// Ends the oldest open attempt, or lets time pass to the next wake-up.
+  /// Ends all open attempts at once, in their order, or lets time pass to the next wake-up.
   private mutating func advance() -> Bool {
     if !open.isEmpty {
-      let attempt = open.removeFirst()
-      step([.input(service, .outcome(attempt: attempt.id, result(attempt)))])
+      let ended = open.map { Engine.Event.input(service, .outcome(attempt: $0.id, result($0))) }
+      open = []
+      step(ended)
       return true
     }
     guard let wakeAt else { return false }
@@ -155,9 +185,7 @@ package struct Rehearsal: Sendable {
       case .refuse(_, _, let why): refusal = why
       case .rest(_, .waiting(.approval)):
         // The operator who reads the plan is the one who will be asked.
-        promotions += 1
-        let command = Command(id: "promote-\(promotions)", by: "plan", at: WallTime(milliseconds: 0), verb: .promote(full: false))
-        approvals.append(.input(service, .command(command)))
+        promote()
       case .rest(_, let rest):
         rested = true
         if case .done(let end) = rest {
@@ -166,11 +194,19 @@ package struct Rehearsal: Sendable {
         }
       }
     }
+    // An analysis is taken to be sure at once.
+    if case .analysis? = engine.record(service)?.rollout?.gate { promote() }
     noteStep()
     measure()
     let next = approvals
     approvals = []
     if !next.isEmpty { step(next) }
+  }
+
+  private mutating func promote() {
+    promotions += 1
+    let command = Command(id: "promote-\(promotions)", by: "plan", at: WallTime(milliseconds: 0), verb: .promote(full: false))
+    approvals.append(.input(service, .command(command)))
   }
 
   /// A step begins to be held when its share is to be sent.
@@ -180,17 +216,23 @@ package struct Rehearsal: Sendable {
     else { return }
     plan.steps.append(
       StepMark(
-        number: state.index + 1, afterWaves: plan.waves.count, share: step.share, hold: step.hold, asks: step.approve,
+        number: state.index + 1, afterWaves: plan.waves.count, share: step.share, hold: step.hold, maxHold: step.maxHold,
+        asks: step.approve,
         isJudged: step.analysis != nil))
   }
 
   private mutating func read(_ notes: [StoredEvent]) {
+    for note in notes where note.event.kind == "wave-ended" && !plan.waves.isEmpty {
+      plan.waves[plan.waves.count - 1].leastTime = time - waveBegun
+    }
     for note in notes where note.event.kind == "wave-begun" {
       guard let record = engine.record(service), let wave = record.rollout?.wave else { continue }
+      waveBegun = time
       let added = wave.replacements.compactMap { $0.new.flatMap { record.instance($0) } }
       let bounds = record.policy.strategy.rules.bounds(replicas: record.rollout?.goal.replicas ?? 0)
       plan.floor = bounds.floor
       plan.cap = bounds.cap
+      if record.policy.route != nil { plan.drainTimeout = record.policy.drain.timeout }
       plan.waves.append(
         WavePlan(
           number: wave.number, text: note.event.text, replacements: wave.replacements, added: added, leastServing: Int.max, mostExisting: 0,
@@ -201,11 +243,22 @@ package struct Rehearsal: Sendable {
   /// Serving and existing instances at this moment, into the wave that runs.
   private mutating func measure() {
     guard let record = engine.record(service), record.rollout?.wave != nil, !plan.waves.isEmpty else { return }
-    let serving = record.instances.filter(record.serves)
-    let worst = engine.fleet.racks.map { rack in serving.count { engine.fleet.host($0.host)?.rack != rack.name } }.min() ?? 0
+    var serving = 0
+    var existing = 0
+    var inRack: [RackName: Int] = [:]
+    var most = 0
+    for instance in record.instances {
+      if instance.isExisting { existing += 1 }
+      guard record.serves(instance) else { continue }
+      serving += 1
+      guard let rack = engine.rack(of: instance.host) else { continue }
+      inRack[rack, default: 0] += 1
+      most = max(most, inRack[rack, default: 0])
+    }
+    let worst = serving - most
     let last = plan.waves.count - 1
-    plan.waves[last].leastServing = min(plan.waves[last].leastServing, serving.count)
-    plan.waves[last].mostExisting = max(plan.waves[last].mostExisting, record.instances.count(where: \.isExisting))
+    plan.waves[last].leastServing = min(plan.waves[last].leastServing, serving)
+    plan.waves[last].mostExisting = max(plan.waves[last].mostExisting, existing)
     plan.waves[last].leastAfterRackLoss = min(plan.waves[last].leastAfterRackLoss, worst)
   }
 

@@ -1,0 +1,111 @@
+package import SluiceModel
+
+/// A fleet's hosts by number, name and rack: made once for a fleet and shared by all who look at it.
+package final class FleetMap: Sendable {
+  package let fleet: Fleet
+  /// In the order of the manifest, rack after rack.
+  let hosts: [Host]
+  /// Each rack's part of `hosts`.
+  let racks: [Range<Int>]
+  /// The rack of each host, by its place in `racks`.
+  let rackOfHost: [Int]
+  private let numbers: [HostName: Int]
+
+  package init(_ fleet: Fleet) {
+    self.fleet = fleet
+    hosts = fleet.hosts
+    var racks: [Range<Int>] = []
+    var rackOfHost: [Int] = []
+    for (index, rack) in fleet.racks.enumerated() {
+      racks.append(rackOfHost.count..<rackOfHost.count + rack.hosts.count)
+      rackOfHost += repeatElement(index, count: rack.hosts.count)
+    }
+    self.racks = racks
+    self.rackOfHost = rackOfHost
+    numbers = Dictionary(hosts.enumerated().map { ($1.name, $0) }, uniquingKeysWith: { first, _ in first })
+  }
+
+  /// The place of a host in `hosts`.
+  package func index(of name: HostName) -> Int? { numbers[name] }
+
+  package func rack(of name: HostName) -> RackName? { numbers[name].map { hosts[$0].rack } }
+
+  /// The place of a host's rack in `racks`.
+  func rackIndex(of name: HostName) -> Int? { numbers[name].map { rackOfHost[$0] } }
+}
+
+/// The slots and ports that the instances of all services hold: never changed, made anew when some service's instances have changed.
+///
+/// A service sees in it what the others hold. Its own part may be older than its record, and is left out wherever it decides.
+package final class Occupancy: Sendable {
+  let map: FleetMap
+  let cordons: [HostName]
+  /// What is held on each host.
+  private let reservations: [[Reservation]]
+  /// On which hosts each service's instances are, one entry an instance.
+  private let hostsOfService: [ServiceName: [Int]]
+  /// Which hosts are cordoned.
+  let isCordoned: [Bool]
+  /// The free slots of each rack's hosts that have the labels asked for, for each set of labels that a service asks for.
+  private let rooms: [[String: String]: [Int]]
+
+  package init(map: FleetMap, cordons: [HostName], records: [ServiceRecord]) {
+    self.map = map
+    self.cordons = cordons
+    var reservations = [[Reservation]](repeating: [], count: map.hosts.count)
+    var hostsOfService: [ServiceName: [Int]] = [:]
+    for record in records where !record.instances.isEmpty {
+      var hosts: [Int] = []
+      for instance in record.instances {
+        guard let host = map.index(of: instance.host) else { continue }
+        hosts.append(host)
+        reservations[host].append(
+          Reservation(instance: InstanceID(service: record.service, number: instance.number), host: instance.host, port: instance.port))
+      }
+      hostsOfService[record.service] = hosts
+    }
+    self.reservations = reservations
+    self.hostsOfService = hostsOfService
+    var isCordoned = [Bool](repeating: false, count: map.hosts.count)
+    for host in cordons { if let index = map.index(of: host) { isCordoned[index] = true } }
+    self.isCordoned = isCordoned
+    var rooms: [[String: String]: [Int]] = [:]
+    for record in records where rooms[record.policy.placement.require] == nil {
+      let labels = record.policy.placement.require
+      rooms[labels] = Self.room(map, isCordoned, reservations, labels: labels)
+    }
+    self.rooms = rooms
+  }
+
+  /// What services other than `service` hold on a host.
+  func others(than service: ServiceName, on host: Int) -> [Reservation] { reservations[host].filter { $0.instance.service != service } }
+
+  /// How many slots services other than `service` hold on a host.
+  func count(ofOthersThan service: ServiceName, on host: Int) -> Int { reservations[host].count { $0.instance.service != service } }
+
+  /// The hosts on which instances of the service are counted here, one entry an instance.
+  func hosts(of service: ServiceName) -> [Int] { hostsOfService[service] ?? [] }
+
+  /// How many slots all services hold on a host.
+  func held(on host: Int) -> Int { reservations[host].count }
+
+  /// For each rack, the slots that nobody holds of its hosts that have these labels and are not cordoned.
+  func room(labels: [String: String]) -> [Int] { rooms[labels] ?? Self.room(map, isCordoned, reservations, labels: labels) }
+
+  private static func room(
+    _ map: FleetMap, _ isCordoned: [Bool], _ reservations: [[Reservation]], labels: [String: String]
+  ) -> [Int] {
+    map.racks.map { rack in
+      rack.reduce(0) { sum, host in
+        let candidate = map.hosts[host]
+        if isCordoned[host] || !candidate.has(labels) { return sum }
+        return sum + max(0, candidate.slots - reservations[host].count)
+      }
+    }
+  }
+}
+
+extension Host {
+  /// Whether it has every one of these labels.
+  func has(_ required: [String: String]) -> Bool { required.allSatisfy { labels[$0.key] == $0.value } }
+}

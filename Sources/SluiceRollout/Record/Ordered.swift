@@ -1,0 +1,24 @@
+extension RandomAccessCollection {
+  /// The first place at which `belongsBehind` holds, in a collection in which it holds from some place on.
+  package func partitioningIndex(where belongsBehind: (Element) -> Bool) -> Index {
+    var low = startIndex
+    var count = count
+    while count > 0 {
+      let half = count / 2
+      let middle = index(low, offsetBy: half)
+      if belongsBehind(self[middle]) {
+        count = half
+      } else {
+        low = index(after: middle)
+        count -= half + 1
+      }
+    }
+    return low
+  }
+
+  /// The place of the element with that key, in a collection in order of its keys.
+  func index<Key: Comparable>(of key: Key, by path: (Element) -> Key) -> Index? {
+    let index = partitioningIndex { path($0) >= key }
+    return index < endIndex && path(self[index]) == key ? index : nil
+  }
+}
