@@ -107,4 +107,58 @@ import Testing
     #expect(racks == ["rack-a", "rack-b", "rack-c"])
     #expect(bench.record.ended?.result == .succeeded)
   }
+
+  // MARK: Balance
+
+  /// How many instances serve in racks a, b and c.
+  private func spread(_ bench: Bench) -> [Int] { ["a", "b", "c"].map { rack in bench.hosts.count { $0.rawValue.hasPrefix(rack) } } }
+
+  @Test func `after a rack was lost and has come back, its share is brought back and what was left there goes, one by one above the floor`()
+    throws
+  {
+    var bench = try Bench.released(Bench.policy(replicas: 6) { $0.failureBudget = .count(2) }, hostsPerRack: 2)
+    let onC = bench.record.instances.filter { $0.host.rawValue.hasPrefix("c") }
+    for host in ["c1", "c2"] as [HostName] { bench.tell(.hostUnreachable(host, "no route")) }
+    try bench.apply(2)
+    bench.run()
+    #expect(bench.record.ended?.result == .degraded && spread(bench) == [3, 3, 0])
+    for instance in onC {
+      let fact = InstanceFact(number: instance.number, port: instance.port, running: true)
+      bench.tell(.host(HostFact(host: instance.host, generation: 99, instances: [fact], releases: [Digest("digest-1")])))
+    }
+    bench.sent = []
+    try bench.apply(2)
+    bench.run { bench in
+      if bench.record.rollout != nil { #expect(bench.serving.count >= 6) }
+      return false
+    }
+    #expect(bench.record.ended?.result == .succeeded && spread(bench) == [2, 2, 2])
+    #expect(onC.allSatisfy { bench.record.instance($0.number) == nil })
+    #expect(bench.sent.count(where: isStart) == 2, "no more was moved than the spread asks for")
+    // Nothing is left to do.
+    bench.sent = []
+    try bench.apply(2)
+    #expect(bench.record.rollout == nil && bench.sent.isEmpty)
+  }
+
+  @Test func `where the other racks have no place, the spread stays as it is`() throws {
+    var bench = try Bench.released(Bench.policy(replicas: 4) { $0.placement.maxSkew = nil }, racks: 2, slots: 4)
+    let racks = Set(bench.hosts)
+    #expect(racks.count >= 1)
+    bench.view = FleetView(
+      fleet: Fleet(
+        name: "test",
+        racks: bench.view.fleet.racks.map { rack in
+          Rack(
+            name: rack.name,
+            hosts: rack.hosts.map { host in
+              var host = host
+              if rack.name == "rack-b" { host.slots = max(1, bench.hosts.count { $0 == host.name }) }
+              return host
+            })
+        }), gateways: bench.view.gateways)
+    try bench.apply(1) { $0.placement.maxSkew = 1 }
+    bench.run()
+    #expect(bench.record.rollout == nil && bench.serving.count == 4)
+  }
 }

@@ -78,6 +78,20 @@ struct Placement {
     return instance
   }
 
+  /// Whether its rack has more than its even share.
+  func isOverfull(_ instance: Instance) -> Bool {
+    guard let rack = map.rackIndex(of: instance.host) else { return false }
+    return inRack[rack] > quotas[rack]
+  }
+
+  /// A place in a rack that has less than its share, for one of an overfull rack; nil where there is none.
+  mutating func move(_ old: Instance, number: Int, release: ReleaseNumber, secrets: String) -> Instance? {
+    guard let best = candidate(near: nil), keepsSpread(map.rackOfHost[best.host]), let host = map.index(of: old.host) else { return nil }
+    uses[host]?.ofGoal -= 1
+    inRack[map.rackOfHost[host]] -= 1
+    return place(number: number, release: release, secrets: secrets, near: nil)
+  }
+
   /// Racks that keep the spread first, then the old instance's, then those with the fewest; within them by the candidates' ranks.
   private mutating func candidate(near old: Instance?) -> Candidate? {
     let oldRack = old.flatMap { map.rackIndex(of: $0.host) }

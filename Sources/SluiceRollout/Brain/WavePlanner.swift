@@ -77,7 +77,7 @@ package struct WavePlanner {
     }
     leaving = inOrderOfLeaving(leaving)
     let missing = wanted - staying.count
-    if missing == 0 && leaving.isEmpty { return .settled }
+    if missing == 0 && leaving.isEmpty { return balancing(keep) }
     var draft = draft(leaving, missing: missing, staying: staying, ignoresFloor: false)
     // An override is for where there is no other way: what can be done above the floor is done above it.
     if draft.replacements.isEmpty, ignoresFloor { draft = self.draft(leaving, missing: missing, staying: staying, ignoresFloor: true) }
@@ -89,6 +89,17 @@ package struct WavePlanner {
       return .blocked(draft.obstacle(leaving: leaving.count, missing: missing))
     }
     return .wave(draft.replacements, draft.added)
+  }
+
+  /// All is as the goal says, but for the spread: a rack that has more than `maxSkew` allows gives to those that have room again.
+  private func balancing(_ keep: [Instance]) -> Step {
+    guard case .all = members, goal.release != nil, !conforms.goesBack, record.policy.placement.maxSkew != nil,
+      record.policy.strategy.rules.manner.holding == nil, keep.allSatisfy(record.serves),
+      !record.instances.contains(where: { $0.phase == .lost || $0.condemned != nil })
+    else { return .settled }
+    var draft = Draft(planner: self, staying: keep, ignoresFloor: ignoresFloor)
+    draft.balance(keep)
+    return draft.replacements.isEmpty ? .settled : .wave(draft.replacements, draft.added)
   }
 
   private func draft(_ leaving: [Instance], missing: Int, staying: [Instance], ignoresFloor: Bool) -> Draft {
@@ -206,6 +217,22 @@ package struct WavePlanner {
         let itsRack = planner.view.rack(of: new.host)
         if byRack, rack != nil, itsRack != rack { continue }
         append(Replacement(old: nil, new: new.number, order: .newFirst), new, rack: byRack ? itsRack : nil)
+      }
+    }
+
+    /// Moves instances out of overfull racks, as many at once as floor and cap allow; with rack order one at a time.
+    mutating func balance(_ standing: [Instance]) {
+      var addable = bounds.addable(to: standing.count, replicas: planner.goal.replicas)
+      var takeable = ignoresFloor ? Int.max / 2 : max(0, planner.serving - bounds.floor)
+      var standing = standing
+      while addable > 0 || takeable > 0, let release = planner.goal.release {
+        guard let old = planner.surplusOf(standing.filter { placement.isOverfull($0) }, count: 1).first,
+          let new = placement.move(old, number: nextNumber, release: release, secrets: planner.goal.secrets)
+        else { return }
+        standing.removeAll { $0.number == old.number }
+        append(Replacement(old: old.number, new: new.number, order: addable > 0 ? .newFirst : .oldFirst), new, rack: nil)
+        if addable > 0 { addable -= 1 } else { takeable -= 1 }
+        if planner.record.policy.strategy.rules.manner.rackOrder { return }
       }
     }
 
