@@ -1,28 +1,76 @@
 import SluiceModel
 
-/// A rule of DESIGN section 4 broken on purpose, to see that the simulation finds it.
+/// A rule of DESIGN section 4 broken on purpose, to see that the simulation finds it. Nothing of it is in the brain: it is in what passes between
+/// the brain and the simulated world.
 package enum Sabotage: String, Sendable, CaseIterable {
   /// Rule 1: one more than allowed is taken out.
   case floorLessOne
   /// Rule 2: one more than allowed is added.
   case capAndOne
+  /// Rule 2: a stop that could not be sent, or of which nothing was heard, counts as done.
+  case unknownIsGone
   /// Rule 3: a stop is sent together with the table that drains.
   case stopsBeforeAcknowledgement
   /// Rule 3: a retired instance's address is free before the gateways have forgotten it.
   case portReusedAtOnce
-  /// Rules 2 and 7: a stop that could not be sent counts as done.
-  case unknownIsGone
-  /// Rule 8: a host does what an older fence asks.
+  /// Rule 4: waves go over racks.
+  case rackOrderIgnored
+  /// Rule 4: the loss of a rack is not thought of.
+  case rackLossIgnored
+  /// Rule 5: whoever goes on with a rollout takes a new salt.
+  case saltChanges
+  /// Rule 6: a gateway sends the users of the stable release to the canary as soon as a target of stable is not healthy.
+  case stableSpills
+  /// Rule 6: what is not healthy counts as healthy, so users are sent there.
+  case sickIsHealthy
+  /// Rule 7: a dead host speaks against the release.
+  case deadHostCondemns
+  /// Rule 7: no failure is too many.
+  case budgetIgnored
+  /// Rule 8: hosts and gateways do what an older fence asks.
   case anyFence
+  /// Rule 8: they compare with < where it must be ≤: a fence as high as theirs, of another owner, passes.
+  case fenceBelowOnly
   /// Rule 9: an outcome is never told.
   case outcomeLost
+  /// Rule 9: time is taken from the wall clock.
+  case holdByWallClock
+  /// Rule 10: an outcome is taken twice.
+  case outcomeTwice
+  /// Rule 10: what a gateway tells again counts again.
+  case trafficTwice
+  /// Rule 11: the log of an instance that failed is kept as it is, with a secret in it.
+  case secretKept
+
+  /// The rule of DESIGN section 4 that it breaks.
+  package var rule: String {
+    switch self {
+    case .floorLessOne: "1"
+    case .capAndOne, .unknownIsGone: "2"
+    case .stopsBeforeAcknowledgement, .portReusedAtOnce: "3"
+    case .rackOrderIgnored, .rackLossIgnored: "4"
+    case .saltChanges: "5"
+    case .stableSpills, .sickIsHealthy: "6"
+    case .deadHostCondemns, .budgetIgnored: "7"
+    case .anyFence, .fenceBelowOnly: "8"
+    case .outcomeLost, .holdByWallClock: "9"
+    case .outcomeTwice, .trafficTwice: "10"
+    case .secretKept: "11"
+    }
+  }
 
   /// What the broken controller believes the manifest says.
   func policy(_ policy: ServicePolicy) -> ServicePolicy {
-    guard case .rolling(var rolling) = policy.strategy, self == .floorLessOne || self == .capAndOne else { return policy }
-    if self == .floorLessOne { rolling.maxUnavailable = .count(rolling.maxUnavailable.roundedDown(of: policy.replicas) + 1) }
-    if self == .capAndOne { rolling.maxSurge = .count(rolling.maxSurge.roundedUp(of: policy.replicas) + 1) }
     var wrong = policy
+    if self == .budgetIgnored { wrong.failureBudget = .count(1_000) }
+    guard case .rolling(var rolling) = policy.strategy else { return wrong }
+    switch self {
+    case .floorLessOne: rolling.maxUnavailable = .count(rolling.maxUnavailable.roundedDown(of: policy.replicas) + 1)
+    case .capAndOne: rolling.maxSurge = .count(rolling.maxSurge.roundedUp(of: policy.replicas) + 1)
+    case .rackOrderIgnored: rolling.rackOrder = false
+    case .rackLossIgnored: rolling.rackLossFloor = nil
+    default: break
+    }
     wrong.strategy = .rolling(rolling)
     return wrong
   }

@@ -14,6 +14,8 @@ struct SimulatedHost {
 
   var powered = true
   var linked = true
+  /// What it says is lost on the way; what it is asked arrives.
+  var mute = false
   var flapping = false
   var generation: UInt64 = 0
   var holders: [ServiceName: FenceHolder] = [:]
@@ -28,14 +30,18 @@ struct SimulatedHost {
   var slow = false
   /// Ports that something else listens on.
   var foreign: [Int] = []
+  /// Those of another service's instances.
+  var neighbours: [Int] = []
 
-  var answers: Bool { powered && linked }
+  /// What it is asked arrives.
+  var hears: Bool { powered && linked }
+  var answers: Bool { hears && !mute }
 
   func facts(_ name: HostName) -> HostFact {
     HostFact(
       host: name, generation: generation,
       instances: instances.keys.sorted().map { InstanceFact(number: $0, port: instances[$0]?.port ?? 0, running: true) },
-      releases: releases.sorted(), listening: foreign)
+      releases: releases.sorted(), listening: foreign + neighbours)
   }
 
   func isReady(_ number: Int, at time: Int64) -> Bool {
@@ -44,11 +50,12 @@ struct SimulatedHost {
   }
 
   /// The same rule as the claim script's.
-  mutating func claim(_ claim: FenceClaim) -> FenceHolder? {
+  mutating func claim(_ claim: FenceClaim, _ sabotage: Sabotage?) -> FenceHolder? {
     if let holder = holders[claim.service] {
       let same = holder.fence == claim.fence
       let free = holder.released || holder.machine == claim.machine || claim.takeOver
-      guard same || (free && claim.fence.epoch > holder.fence.epoch) else { return holder }
+      let isNewer = claim.fence.epoch > holder.fence.epoch
+      guard same || (free && (isNewer || sabotage == .fenceBelowOnly && claim.fence.epoch == holder.fence.epoch)) else { return holder }
       if holder.fence.owner != claim.fence.owner { formers[claim.service] = holder }
     } else {
       formers[claim.service] = nil
@@ -62,9 +69,9 @@ struct SimulatedHost {
     if holders[service]?.fence.owner == owner { holders[service] = formers[service] }
   }
 
-  func admits(_ fence: Fence, _ service: ServiceName) -> Bool {
-    guard let holder = holders[service] else { return true }
-    return holder.fence == fence
+  func admits(_ fence: Fence, _ service: ServiceName, _ sabotage: Sabotage?) -> Bool {
+    guard let holder = holders[service], sabotage != .anyFence else { return true }
+    return holder.fence == fence || (sabotage == .fenceBelowOnly && fence.epoch == holder.fence.epoch)
   }
 }
 
@@ -72,6 +79,9 @@ struct SimulatedHost {
 struct SimulatedGateway {
   var running = true
   var linked = true
+  var mute = false
+  /// Some of its news is lost or comes late.
+  var stale = false
   /// How often it has started.
   var starts = 1
   /// How many facts this start has told.
@@ -86,15 +96,33 @@ struct SimulatedGateway {
   var inFlight: [Int: Int] = [:]
   /// When a target's draining became known here.
   var drainingSince: [Int: Int64] = [:]
+  /// The rollout that its table is of.
+  var rollout: Int?
+  /// Which users the split sends to the canary.
+  var sides: [Bool] = []
+  /// What it has counted of this split and the one before it.
+  var counts: [SplitCount] = []
+  var hasUsers = false
+  var usersUntil: Int64 = 0
+  var nextUser = 0
 
-  var answers: Bool { running && linked }
+  var hears: Bool { running && linked }
+  var answers: Bool { hears && !mute }
 
-  mutating func facts(_ id: GatewayID) -> GatewayFact {
+  mutating func facts(_ id: GatewayID, _ sabotage: Sabotage?) -> GatewayFact {
     told += 1
     let targets = (content?.targets ?? []).map { target in
-      TargetFact(instance: target.instance, healthy: healthy.contains(target.instance), inFlight: inFlight[target.instance] ?? 0)
+      TargetFact(
+        instance: target.instance, healthy: healthy.contains(target.instance) || sabotage == .sickIsHealthy,
+        inFlight: inFlight[target.instance] ?? 0)
     }
     return GatewayFact(gateway: id, revision: revision, targets: targets, boot: "\(starts)", sequence: told, fellBack: fellBack)
+  }
+
+  /// Whether what carries this fence may have an effect, and the one it says no for.
+  func refusing(_ other: Fence, _ sabotage: Sabotage?) -> Fence? {
+    guard let fence, !fence.admits(other), sabotage != .anyFence else { return nil }
+    return sabotage == .fenceBelowOnly && other.epoch == fence.epoch ? nil : fence
   }
 
   func routes(_ number: Int) -> Bool {

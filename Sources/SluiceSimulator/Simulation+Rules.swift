@@ -4,9 +4,36 @@ import SluiceRollout
 
 /// The rules of DESIGN section 4, held against what is decided and against what is true in the simulated world.
 extension Simulation {
-  /// Rules 1, 2 and 10 on a decision.
-  mutating func checkDecision(_ before: ServiceRecord, _ after: ServiceRecord) {
+  /// All that can be said of a decision: the record before it and after it.
+  mutating func checkDecision(_ before: ServiceRecord, _ after: ServiceRecord, _ events: [Engine.Event]) {
+    checkConclusions(before)
+    checkConclusions(after)
     guard let rollout = after.rollout ?? before.rollout else { return }
+    checkCounts(before, after, rollout)
+    checkMemory(after)
+    checkAudience(before, after)
+    checkStep(before, after, byHand: events.contains(where: isByHand))
+    checkRacks(before, after)
+    checkBlame(before, after)
+    if let release = after.rollout?.goal.release, withdrawn.contains(release) { withdrawn.remove(release) }
+  }
+
+  /// The law that a decision leaves nothing to decide. Where nothing has changed, it was just decided so.
+  mutating func checkLaw(_ after: ServiceRecord) {
+    let again = decide(after, view: engine?.view(for: service) ?? FleetView(fleet: scenario.fleet, gateways: []), wall: wall)
+    if !again.attempts.isEmpty || again.record != after { violate("law", "deciding again yields something new") }
+  }
+
+  private func isByHand(_ event: Engine.Event) -> Bool {
+    guard case .input(_, .command(let command)) = event else { return false }
+    switch command.verb {
+    case .promote, .split, .retry, .apply: return true
+    default: return false
+    }
+  }
+
+  /// Rules 1 and 2 on a decision.
+  private mutating func checkCounts(_ before: ServiceRecord, _ after: ServiceRecord, _ rollout: Rollout) {
     let replicas = rollout.goal.release == nil ? 0 : rollout.goal.replicas
     let bounds = scenario.policy.strategy.rules.bounds(replicas: replicas)
     let taken = after.instances.filter { instance in
@@ -25,14 +52,7 @@ extension Simulation {
     if existing > bounds.cap, existing > before.instances.count(where: \.isExisting), returned(before, after) == 0 {
       violate("2", "\(existing) exist, the cap is \(bounds.cap)")
     }
-    checkMemory(after)
-    checkAudience(before, after)
-    for attempt in after.attempts where after.attempts.count(where: { $0.action.object == attempt.action.object }) > 1 {
-      violate("10", "two attempts are open on \(attempt.action.object)")
-    }
-    let again = decide(
-      after, view: engine?.view(for: service) ?? FleetView(fleet: scenario.fleet, gateways: []), wall: WallTime(milliseconds: time))
-    if !again.attempts.isEmpty || again.record != after { violate("law", "deciding again yields something new") }
+    if !taken.isEmpty, !rollout.overridesFloor, serving < was { checkRackLoss(taken, after, rollout) }
   }
 
   /// Rules 2 and 7: whatever runs anywhere is in the record, also where nobody can look, until it has been seen to be gone.

@@ -6,41 +6,50 @@ import SluiceRollout
 extension Simulation {
   mutating func arrive(_ of: Int, _ service: ServiceName, _ attempt: Attempt, _ fence: Fence, _ record: ServiceRecord) {
     switch attempt.action {
-    case .setTable(let id, let revision): setTable(of, attempt, id, record.table.content, revision, fence)
-    case .removeTable(let id): setTable(of, attempt, id, nil, nil, fence)
-    case .hook, .check: after(1...2_000, .answers(of, service, attempt, .succeeded(.nothing), nil))
+    case .setTable(let id, let revision): setTable(of, attempt, id, record.table.content, revision, fence, record)
+    case .removeTable(let id): setTable(of, attempt, id, nil, nil, fence, record)
+    case .hook:
+      if standingFaults.contains(.hookHangs) { return note("the hook hangs") }
+      let fails = standingFaults.contains(.hookFails)
+      after(1...2_000, .answers(of, service, attempt, fails ? .failed(Failure(.hook, "exit status 1")) : .succeeded(.nothing), nil))
+    case .check: after(1...2_000, .answers(of, service, attempt, .succeeded(.nothing), nil))
     case .replicate:
-      replicate(record)
-      after(1...50, .answers(of, service, attempt, .succeeded(.nothing), nil))
+      let isFenced = !replicate(record, fence)
+      after(
+        1...50, .answers(of, service, attempt, isFenced ? .failed(Failure(.fenced, "a newer fence stands")) : .succeeded(.nothing), nil))
     case .observe(let host), .stage(let host, _), .start(let host, _), .checkReady(let host, _), .stop(let host, _), .task(let host, _, _):
-      guard hosts[host]?.answers == true else {
+      guard hosts[host]?.hears == true else {
         return after(1_000...3_000, .answers(of, service, attempt, .unreachable("no route"), nil))
       }
       if case .observe = attempt.action {
-      } else if sabotage != .anyFence, hosts[host]?.admits(fence, service) == false {
+      } else if hosts[host]?.admits(fence, service, sabotage) == false {
         return after(1...20, .answers(of, service, attempt, .failed(Failure(.fenced, "a newer fence stands at \(host)")), host))
       }
-      if !attempt.action.looksOnly, let holder = hosts[host]?.holders[service], fence.epoch < holder.fence.epoch {
-        violate(
-          "8", "\(attempt.action.description(service: service)) takes effect with epoch \(fence.epoch), \(host) holds \(holder.fence.epoch)"
-        )
-      }
+      if !attempt.action.looksOnly { checkFence(fence, attempt.action, hosts[host]?.holders[service]?.fence, at: "\(host)") }
       act(of, service, attempt, host, record)
     }
   }
 
   /// The record's copy on the gateways and on two hosts.
-  mutating func replicate(_ record: ServiceRecord) {
-    for id in scenario.gateway.processes where gateways[id]?.answers == true { gateways[id]?.copy = record }
-    for host in CopyPlaces.choose(fleet: scenario.fleet, record: record) where hosts[host.name]?.answers == true {
-      hosts[host.name]?.copy = record
+  ///
+  /// False where a newer fence stands.
+  mutating func replicate(_ record: ServiceRecord, _ fence: Fence) -> Bool {
+    var isAdmitted = true
+    checkSecrets(record)
+    for id in scenario.gateway.processes where gateways[id]?.answers == true {
+      if gateways[id]?.refusing(fence, sabotage) == nil { gateways[id]?.copy = record } else { isAdmitted = false }
     }
+    for host in CopyPlaces.choose(fleet: scenario.fleet, record: record) where hosts[host.name]?.answers == true {
+      if hosts[host.name]?.admits(fence, service, sabotage) == true { hosts[host.name]?.copy = record } else { isAdmitted = false }
+    }
+    return isAdmitted
   }
 
   private mutating func act(_ of: Int, _ service: ServiceName, _ attempt: Attempt, _ host: HostName, _ record: ServiceRecord) {
     if case .observe = attempt.action {
       let facts = hosts[host]?.facts(host)
-      return after(1...50, .answers(of, service, attempt, facts.map { .succeeded(.facts($0)) } ?? .unreachable("gone"), host))
+      return after(
+        wait(1...50, host), .answers(of, service, attempt, facts.map { .succeeded(.facts($0)) } ?? .unreachable("gone"), host))
     }
     hosts[host]?.generation += 1
     let generation = hosts[host]?.generation ?? 0
@@ -59,14 +68,15 @@ extension Simulation {
       if hosts[host]?.foreign.contains(instance.port) == true, hosts[host]?.instances[number] == nil {
         return after(20...400, .answers(of, service, attempt, .failed(Failure(.portTaken, "port \(instance.port) is taken")), host))
       }
-      start(of, service, attempt, host, instance, generation)
+      start(of, service, attempt, host, instance, generation, record)
     case .checkReady(_, let number):
       let ready = hosts[host]?.instances[number]?.readyAt
       let deadline = time + record.policy.startTimeout.value
       if let ready, ready < deadline {
         queue.push(max(time, ready) + Int64(random.integer(in: 1...1_500)), .answers(of, service, attempt, .succeeded(.nothing), host))
       } else {
-        queue.push(deadline, .answers(of, service, attempt, .failed(Failure(.readiness, "never ready")), host))
+        let failure = Failure(.readiness, "never ready", output: log(of: number, record))
+        queue.push(deadline, .answers(of, service, attempt, .failed(failure), host))
       }
     case .stop(_, let number):
       checkStop(number, record)
@@ -79,14 +89,19 @@ extension Simulation {
   }
 
   private mutating func start(
-    _ of: Int, _ service: ServiceName, _ attempt: Attempt, _ host: HostName, _ instance: Instance, _ generation: UInt64
+    _ of: Int, _ service: ServiceName, _ attempt: Attempt, _ host: HostName, _ instance: Instance, _ generation: UInt64,
+    _ record: ServiceRecord
   ) {
     if hosts[host]?.instances[instance.number] == nil {
       checkStart(instance)
       if hosts[host]?.instances.values.contains(where: { $0.port == instance.port }) ?? false {
         violate("3", "\(host):\(instance.port) is given to \(instance.number) while another instance has it")
       }
-      if (hosts[host]?.instances.count ?? 0) >= (scenario.fleet.host(host)?.slots ?? 0) {
+      let others = scenario.neighbours.filter { $0.host == host }
+      if others.contains(where: { $0.port == instance.port }) {
+        violate("3", "\(host):\(instance.port) is given to \(instance.number), and belongs to another service")
+      }
+      if (hosts[host]?.instances.count ?? 0) + others.count >= (scenario.fleet.host(host)?.slots ?? 0) {
         violate("2", "\(host) has no slot left for \(instance.number)")
       }
       let starts = (startsOf[instance.release.number] ?? 0) + 1
@@ -94,10 +109,17 @@ extension Simulation {
       // Faults end: what was wrong with a release is mended some day.
       let bad = time < 300_000 && scenario.badReleases[instance.release.number].map { starts >= $0 } ?? false
       let readyAt = bad ? nil : time + Int64(random.integer(in: 100...4_000))
+      releaseOf[instance.number] = scenarioRelease(instance.release, in: record)
       hosts[host]?.instances[instance.number] = SimulatedHost.Running(
         service: service, release: instance.release, port: instance.port, readyAt: readyAt)
     }
     after(wait(20...800, host), .answers(of, service, attempt, .succeeded(.host(generation: generation)), host))
+  }
+
+  /// The last words of an instance, which has seen its secrets: they are blotted out before anybody is told.
+  private func log(of number: Int, _ record: ServiceRecord) -> String {
+    let secret = Scenario.secret(record.instance(number)?.secrets ?? "")
+    return "cannot log in with \(sabotage == .secretKept ? secret : "(secret)")"
   }
 
   private func wait(_ range: ClosedRange<Int>, _ host: HostName) -> ClosedRange<Int> {
@@ -105,22 +127,26 @@ extension Simulation {
   }
 
   private mutating func setTable(
-    _ of: Int, _ attempt: Attempt, _ id: GatewayID, _ content: TableContent?, _ revision: Revision?, _ fence: Fence
+    _ of: Int, _ attempt: Attempt, _ id: GatewayID, _ content: TableContent?, _ revision: Revision?, _ fence: Fence,
+    _ record: ServiceRecord
   ) {
-    guard let state = gateways[id], state.answers else {
+    guard let state = gateways[id], state.hears else {
       return after(1_000...3_000, .answers(of, service, attempt, .unreachable("no route"), nil))
     }
-    if let standing = state.fence, !standing.admits(fence) {
+    if state.refusing(fence, sabotage) != nil {
       return after(1...20, .answers(of, service, attempt, .failed(Failure(.fenced, "a newer fence stands at \(id)")), nil))
     }
     if let standing = state.revision, let revision, revision < standing {
       return after(1...20, .answers(of, service, attempt, .failed(Failure(.gateway, "table \(revision) is older than \(standing)")), nil))
     }
     let before = servingTruth()
+    checkFence(fence, attempt.action, state.fence, at: "\(id)")
     gateways[id]?.fence = fence
     gateways[id]?.content = content
     gateways[id]?.revision = revision
     gateways[id]?.fellBack = false
+    gateways[id]?.rollout = record.rollout?.number
+    gateways[id]?.beginCounting()
     for target in content?.targets ?? [] {
       if target.draining, state.drainingSince[target.instance] == nil {
         gateways[id]?.drainingSince[target.instance] = time
@@ -134,8 +160,10 @@ extension Simulation {
     }
     checkFloor(before: before)
     note("\(id) has table \(revision?.description ?? "none")")
+    if state.content?.split != content?.split || state.content?.idle != content?.idle { cutInFlip(id) }
+    watchUsers(id)
     after(200...1_500, .gatewayLooks(id))
-    if let facts = gateways[id]?.facts(id) { after(1...30, .answers(of, service, attempt, .succeeded(.gateway(facts)), nil)) }
+    if let facts = gateways[id]?.facts(id, sabotage) { after(1...30, .answers(of, service, attempt, .succeeded(.gateway(facts)), nil)) }
   }
 
   /// A gateway probes all its targets.
@@ -144,7 +172,7 @@ extension Simulation {
     var healthy: Set<Int> = []
     var next: Int64?
     for target in state.content?.targets ?? [] {
-      guard let host = scenario.fleet.hosts.first(where: { $0.serviceAddress == target.address })?.name else { continue }
+      guard let host = hostAt[target.address] else { continue }
       if hosts[host]?.isReady(target.instance, at: time) == true {
         healthy.insert(target.instance)
       } else if let ready = hosts[host]?.instances[target.instance]?.readyAt, ready > time {
@@ -164,16 +192,21 @@ extension Simulation {
 
   /// News of a gateway reach the controller, if there is one and a way to it: in the order in which they were told, for they are one stream.
   mutating func tell(_ id: GatewayID) {
-    guard gateways[id]?.answers == true, engine != nil, let fact = gateways[id]?.facts(id) else { return }
+    guard gateways[id]?.answers == true, engine != nil, let fact = gateways[id]?.facts(id, sabotage) else { return }
+    let news = Happening.engine(incarnation, [.input(service, .gateway(fact))])
+    if gateways[id]?.stale == true {
+      if random.happens(5_000) { after(500...8_000, news) }
+      if random.happens(5_000) { return }
+    }
     let at = max(time + Int64(random.integer(in: 1...40)), newsAt[id] ?? 0)
     newsAt[id] = at
-    queue.push(at, .engine(incarnation, [.input(service, .gateway(fact))]))
+    queue.push(at, news)
   }
 
   /// A controller that is gone, or that cannot reach a gateway, renews no lease.
   mutating func watchLeases() {
     for id in scenario.gateway.processes {
-      if engine != nil, gateways[id]?.linked == true {
+      if engine != nil, gateways[id]?.hears == true {
         if unheardSince[id] != nil { unheardSince[id] = nil }
       } else if unheardSince[id] == nil {
         unheardSince[id] = time
@@ -191,97 +224,5 @@ extension Simulation {
     guard serving >= fallBack.leastTargets else { return }
     gateways[id]?.fellBack = true
     note("\(id) sends all users to the stable release")
-  }
-
-  mutating func begin(_ fault: Scenario.Fault) {
-    faultsSoFar += 1
-    standingFaults.append(fault.kind.name)
-    note("FAULT \(fault.kind) for \(fault.lasts) ms")
-    switch fault.kind {
-    case .hostCrash(let host): hosts[host]?.powered = false
-    case .hostCut(let host): hosts[host]?.linked = false
-    case .gatewayCut(let host): change(host) { $0.linked = false }
-    case .gatewayRestart(let host):
-      change(host) {
-        $0.running = false
-        $0.inFlight = [:]
-        $0.starts += 1
-        $0.told = 0
-      }
-    case .flapping(let host): hosts[host]?.flapping = true
-    case .diskFull(let host): hosts[host]?.full = true
-    case .portsTaken(let host):
-      let first = scenario.policy.ports.from
-      let own = hosts[host]?.instances.values.map(\.port) ?? []
-      hosts[host]?.foreign = [first, first + 1].filter { !own.contains($0) }
-    case .slow(let host): hosts[host]?.slow = true
-    case .stateLost: losesState = true
-    }
-    for id in scenario.gateway.processes where gateways[id]?.answers == false { after(1_000...6_000, .gatewaySilent(incarnation, id)) }
-    lookSoon()
-    queue.push(time + fault.lasts, .faultEnds(fault))
-  }
-
-  mutating func end(_ fault: Scenario.Fault) {
-    if let index = standingFaults.firstIndex(of: fault.kind.name) { standingFaults.remove(at: index) }
-    note("fault \(fault.kind) ends")
-    switch fault.kind {
-    case .hostCrash(let host):
-      hosts[host]?.powered = true
-      for number in (hosts[host]?.instances.keys).map({ $0.sorted() }) ?? [] where hosts[host]?.instances[number]?.readyAt != nil {
-        hosts[host]?.instances[number]?.readyAt = time + Int64(random.integer(in: 500...4_000))
-      }
-    case .hostCut(let host): hosts[host]?.linked = true
-    case .gatewayCut(let host): change(host) { $0.linked = true }
-    case .gatewayRestart(let host): change(host) { $0.running = true }
-    case .flapping(let host): hosts[host]?.flapping = false
-    case .diskFull(let host): hosts[host]?.full = false
-    case .portsTaken(let host): hosts[host]?.foreign = []
-    case .slow(let host): hosts[host]?.slow = false
-    case .stateLost: break
-    }
-    lookSoon()
-    for id in scenario.gateway.processes { tell(id) }
-  }
-
-  private mutating func change(_ host: HostName, _ body: (inout SimulatedGateway) -> Void) {
-    for id in scenario.gateway.processes where id.host == host {
-      if var state = gateways[id] {
-        body(&state)
-        gateways[id] = state
-      }
-    }
-  }
-
-  /// An operator types something. What changes the fleet itself stays changed whether a controller runs or not; the rest needs one.
-  mutating func command(_ verb: String) {
-    if scenario.gateway.hosts.count < 2, verb == "exclude" || verb == "include" { return }
-    note("OPERATOR \(verb)")
-    // What drains already was taken out under another floor.
-    if verb == "scale" || verb == "include" { goalMoved = true }
-    let host = scenario.fleet.hosts.first { $0.slots > 0 }?.name ?? "a1"
-    let edge = scenario.gateway.processes[scenario.gateway.processes.count - 1]
-    let command: Command.Verb
-    switch verb {
-    case "abort": command = .abort
-    case "pause": command = .pause
-    case "interrupt": command = .interrupt
-    case "restart": command = .restart(instance: nil)
-    case "supersede": command = applied(90)
-    case "rollback": command = .rollback(to: nil)
-    case "retry": command = .retry
-    case "promote": command = .promote(full: false)
-    case "promote full": command = .promote(full: true)
-    case "split": command = .split(BasisPoints(random.integer(in: 0...6) * 1_000))
-    case "drain", "undrain":
-      cordons = verb == "drain" ? [host] : []
-      engine?.cordons = cordons
-      command = .settle(cause: verb, overrideFloor: false)
-    case "exclude", "include": command = .exclude(edge, verb == "exclude")
-    default: command = .scale(scenario.policy.replicas + 1)
-    }
-    let typed = operatorCommand("typed-\(verb)-\(time)", command)
-    if engine != nil { return feed([.input(service, .command(typed))]) }
-    if verb == "exclude" || verb == "include" { idle.append(typed) }
   }
 }

@@ -17,8 +17,9 @@ package struct Simulation {
     package var appliedAt: [Int]
     /// What each wave that began replaces, in the words of the history.
     package var waves: [String]
-    /// How often each kind of action was sent while each kind of fault stood: `start × host crash`.
-    package var coverage: [String: Int]
+    package var coverage: Coverage
+    /// How many commits there were.
+    package var commits: Int
     package var record: ServiceRecord?
 
     /// What the record holds at the end, in words.
@@ -42,8 +43,9 @@ package struct Simulation {
     }
   }
 
-  enum Happening {
-    case controllerStarts
+  indirect enum Happening {
+    /// By whoever was there when it was planned: nil, the next one.
+    case controllerStarts(after: Int)
     case engine(Int, [Engine.Event])
     /// An action arrives where it was sent.
     case arrives(Int, ServiceName, Attempt, Fence, ServiceRecord)
@@ -55,6 +57,7 @@ package struct Simulation {
     /// Nobody has renewed its lease since then.
     case leaseEnds(GatewayID, since: Int64)
     case drained(GatewayID, Int)
+    case users(GatewayID)
     case command(String)
   }
 
@@ -67,6 +70,8 @@ package struct Simulation {
   var hosts: [HostName: SimulatedHost] = [:]
   var gateways: [GatewayID: SimulatedGateway] = [:]
   var stored: [ServiceRecord] = []
+  /// The record of the other service on the same hosts.
+  let neighbours: [ServiceRecord]
   var engine: Engine?
   var fence: Fence?
   /// Rises with every start of a controller: what an earlier one waits for reaches nobody.
@@ -96,12 +101,50 @@ package struct Simulation {
   var stateWasLost = false
   var goalMoved = false
   var everServed: Set<Int> = []
-  var standingFaults: [String] = []
+  var standingFaults: [Scenario.Fault.Kind.Name] = []
+  /// Gateways that will be cut off when the next flip has reached another one.
+  var cutsInFlip: [HostName] = []
   var sent: [Action] = []
   var appliedAt: [Int] = []
   var waves: [String] = []
-  var coverage: [String: Int] = [:]
+  var coverage = Coverage()
   let sabotage: Sabotage?
+
+  // MARK: More than one controller
+
+  /// Where the controller runs: a colleague's is another machine, with another database.
+  var machine = "sim"
+  /// What the machine that acts next has in its database, where that is not what was stored last.
+  var colleagues: [ServiceRecord] = []
+  /// What was stored when the controller began that acts.
+  var earlier: [ServiceRecord] = []
+  /// The next controller takes the fence from a live one.
+  var takesOver = false
+  /// One that was taken over from, and has not noticed yet.
+  var former: FormerController?
+  /// How far the wall clock is off.
+  var clockOff: Int64 = 0
+  /// The operator has taken `rackLossFloor` out of the manifest, because nothing else went on.
+  var isRackLossAllowed = false
+  var commits = 0
+
+  // MARK: Users
+
+  var hostAt: [String: HostName] = [:]
+  /// Of each instance that was started: which of the scenario's releases it is.
+  var releaseOf: [Int: Int] = [:]
+  var sightings: [GatewayID: [Sighting?]] = [:]
+  /// The rollout and the release that the sightings are of.
+  var seenIn: [GatewayID: String] = [:]
+  /// When the newest counts of each gateway arrive.
+  var trafficAt: [GatewayID: Int64] = [:]
+  /// How many requests the canary's users have made, by rollout.
+  var met: [Int: Int] = [:]
+  /// Releases that were gone back from.
+  var withdrawn: Set<ReleaseNumber> = []
+  var stepsBegan: [StepBegan] = []
+  /// Attempts that have had their outcome, under the fence that stands.
+  var concluded: Set<Int> = []
 
   package init(seed: UInt64, scenario: Scenario, keepsTrace: Bool = false, sabotage: Sabotage? = nil) {
     self.sabotage = sabotage
@@ -109,9 +152,12 @@ package struct Simulation {
     self.scenario = scenario
     self.keepsTrace = keepsTrace
     random = Randomness(seed: seed)
+    neighbours = scenario.neighbours.isEmpty ? [] : [scenario.neighbour]
     pendingCrashes = scenario.crashes.sorted()
     for host in scenario.fleet.hosts where host.slots > 0 { hosts[host.name] = SimulatedHost() }
+    for place in scenario.neighbours { hosts[place.host]?.neighbours.append(place.port) }
     for id in scenario.gateway.processes { gateways[id] = SimulatedGateway() }
+    for host in scenario.fleet.hosts { hostAt[host.serviceAddress] = host.name }
   }
 
   var service: ServiceName { scenario.policy.name }
@@ -120,11 +166,11 @@ package struct Simulation {
   package mutating func run() -> Report {
     for fault in scenario.faults { queue.push(fault.at, .fault(fault)) }
     for command in scenario.commands { queue.push(command.at, .command(command.verb)) }
-    queue.push(0, .controllerStarts)
+    queue.push(0, .controllerStarts(after: 0))
     while !finished, violations.isEmpty, let (at, happening) = queue.pop() {
       time = at
       events += 1
-      if time > 3_600_000 * 2 || events > 200_000 {
+      if time > 3_600_000 * 12 || events > 200_000 {
         violate("9", "no end after \(time / 1000) s and \(events) events: \(stored.first?.rollout?.gate?.description ?? "no gate")")
         break
       }
@@ -134,7 +180,7 @@ package struct Simulation {
     if !finished, violations.isEmpty { violate("9", "silence: nothing will happen any more, and the service does not rest") }
     return Report(
       seed: seed, violations: violations, hash: hash.value, events: events, ends: ends, trace: trace, sent: sent, appliedAt: appliedAt,
-      waves: waves, coverage: coverage, record: stored.first)
+      waves: waves, coverage: coverage, commits: commits, record: stored.first)
   }
 
   mutating func note(_ text: String) {
@@ -152,19 +198,10 @@ package struct Simulation {
 
   private mutating func happen(_ happening: Happening) {
     switch happening {
-    case .controllerStarts: startController()
-    case .engine(let of, let events): if of == incarnation { feed(events) }
+    case .controllerStarts(let after): if after == incarnation { startController() }
+    case .engine(let of, let events): if of == incarnation { feed(events) } else { feedFormer(of, events) }
     case .arrives(let of, let service, let attempt, let fence, let record): arrive(of, service, attempt, fence, record)
-    case .answers(let of, let service, let attempt, let result, let host):
-      guard of == incarnation else { return }
-      var result = result
-      if sabotage == .unknownIsGone, case .stop = attempt.action, case .unreachable = result { result = .succeeded(.nothing) }
-      if let host, hosts[host]?.answers == false {
-        if case .unreachable = result {} else { result = .inDoubt("the connection was lost") }
-      }
-      if sabotage == .outcomeLost, case .stop = attempt.action, time % 7 == 0 { return }
-      note("outcome \(attempt.action.description(service: service)): \(brief(result))")
-      feed([.input(service, .outcome(attempt: attempt.id, result))])
+    case .answers(let of, let service, let attempt, let result, let host): answer(of, service, attempt, result, host)
     case .fault(let fault): begin(fault)
     case .faultEnds(let fault): end(fault)
     case .gatewayLooks(let id): look(id)
@@ -174,7 +211,45 @@ package struct Simulation {
     case .drained(let id, let number):
       gateways[id]?.inFlight[number] = 0
       tell(id)
+    case .users(let id): serveUsers(id)
     case .command(let verb): command(verb)
+    }
+  }
+
+  /// An outcome on its way back: what its host or gateway can no longer say is in doubt.
+  private mutating func answer(_ of: Int, _ service: ServiceName, _ attempt: Attempt, _ result: AttemptResult, _ host: HostName?) {
+    var result = result
+    if case .unreachable = result {} else if isSilent(attempt.action, host) { result = .inDoubt("the connection was lost") }
+    result = sabotaged(result, of: attempt.action)
+    guard of == incarnation else { return feedFormer(of, [.input(service, .outcome(attempt: attempt.id, result))]) }
+    if sabotage == .outcomeLost, case .stop = attempt.action, time % 7 == 0 { return }
+    note("outcome \(attempt.action.description(service: service)): \(brief(result))")
+    feed([.input(service, .outcome(attempt: attempt.id, result))])
+    concluded.insert(attempt.id)
+    if sabotage == .outcomeTwice, var record = engine?.record(service), record.openAttempt(on: attempt.action.object) == nil {
+      record.attempts.append(attempt)
+      engine?.install(record)
+      feed([.input(service, .outcome(attempt: attempt.id, result))])
+    }
+  }
+
+  /// What a broken host adapter makes of an answer that did not come.
+  private func sabotaged(_ result: AttemptResult, of action: Action) -> AttemptResult {
+    switch result {
+    case .unreachable, .inDoubt: break
+    case .succeeded, .failed: return result
+    }
+    switch (sabotage, action) {
+    case (.unknownIsGone, .stop): return .succeeded(.nothing)
+    case (.deadHostCondemns, .checkReady), (.deadHostCondemns, .start): return .failed(Failure(.readiness, "no answer"))
+    default: return result
+    }
+  }
+
+  private func isSilent(_ action: Action, _ host: HostName?) -> Bool {
+    switch action {
+    case .setTable(let id, _), .removeTable(let id): gateways[id]?.answers == false
+    default: host.map { hosts[$0]?.answers == false } ?? false
     }
   }
 
@@ -185,263 +260,5 @@ package struct Simulation {
     case .unreachable: "unreachable"
     case .inDoubt: "in doubt"
     }
-  }
-
-  // MARK: The controller
-
-  /// A process begins: takes the fence, reads what was seen, goes on with what is there or applies the next release.
-  private mutating func startController() {
-    incarnation += 1
-    engine = nil
-    if losesState {
-      note("the database is gone")
-      stored = []
-      losesState = false
-      stateWasLost = true
-    }
-    let known = stored.first { $0.service == service }
-    var acquisition = FenceAcquisition(
-      owner: "sim:\(incarnation)", machine: "sim", known: known?.fence?.epoch ?? 0, takeOver: false)
-    var step = acquisition.first()
-    var inputs: [Input] = []
-    while case .ask(let fence) = step {
-      inputs = []
-      let claim = FenceClaim(service: service, fence: fence, machine: "sim", since: WallTime(milliseconds: time), takeOver: false)
-      step = acquisition.conclude(
-        hosts: claimHosts(claim, &inputs), gateways: claimGateways(claim, &inputs),
-        excluded: known?.gateways.filter(\.excluded).map(\.id) ?? [])
-    }
-    guard case .acquired(let fence) = step else {
-      note("not acquired")
-      return comesToNothing()
-    }
-    self.fence = fence
-    guard let record = newestRecord(known, foreignEpoch: acquisition.foreignEpoch) else {
-      note("no record of what runs is to be found")
-      return comesToNothing()
-    }
-    var engine = Engine(fleet: scenario.fleet, gateways: [scenario.gateway], records: stored, cordons: cordons)
-    engine.install(record)
-    self.engine = engine
-    note("controller \(incarnation) acts with epoch \(fence.epoch)")
-    var events: [Engine.Event] = [.acquired(service, fence)]
-    events += inputs.map { .input(service, $0) }
-    for command in idle { events.append(.input(service, .command(command))) }
-    idle = []
-    if let command = nextCommand(record) { events.append(.input(service, .command(command))) }
-    feed(events)
-  }
-
-  /// The claim is withdrawn, and the operator tries again.
-  private mutating func comesToNothing() {
-    let (service, owner) = (service, "sim:\(incarnation)")
-    for name in hosts.keys.sorted() where hosts[name]?.answers == true { hosts[name]?.withdraw(service, owner: owner) }
-    after(5_000...10_000, .controllerStarts)
-  }
-
-  /// The newest of the database's record and the copies that can be reached; nil where instances run and no record is found.
-  private func newestRecord(_ known: ServiceRecord?, foreignEpoch: UInt64) -> ServiceRecord? {
-    var copies: [ServiceRecord] = []
-    for id in scenario.gateway.processes where gateways[id]?.answers == true { copies += [gateways[id]?.copy].compactMap(\.self) }
-    var standing = false
-    for host in scenario.fleet.hosts where hosts[host.name]?.answers == true {
-      copies += [hosts[host.name]?.copy].compactMap(\.self)
-      standing = standing || hosts[host.name]?.instances.isEmpty == false
-    }
-    switch RecordChoice.choose(
-      service: service, known: known?.revision, copies: copies.map(\.revision), foreignEpoch: foreignEpoch, standing: standing,
-      takesOver: false)
-    {
-    case .known: return known
-    case .copy(let place): return copies[place]
-    case .none: return ServiceRecord(policy: scenario.policy)
-    case .stale: return nil
-    }
-  }
-
-  private mutating func claimHosts(_ claim: FenceClaim, _ inputs: inout [Input]) -> [(HostName, ClaimAnswer<HostFact>)] {
-    var answers: [(HostName, ClaimAnswer<HostFact>)] = []
-    for host in scenario.fleet.hosts where host.slots > 0 {
-      let name = host.name
-      guard hosts[name]?.answers == true else {
-        answers.append((name, .unreachable("no route")))
-        inputs.append(.hostUnreachable(name, "no route"))
-        continue
-      }
-      if let holder = hosts[name]?.claim(claim) {
-        answers.append((name, .refused(holder)))
-      } else if let fact = hosts[name]?.facts(name) {
-        answers.append((name, .granted(fact, nil)))
-        inputs.append(.host(fact))
-      }
-    }
-    return answers
-  }
-
-  private mutating func claimGateways(_ claim: FenceClaim, _ inputs: inout [Input]) -> [(GatewayID, ClaimAnswer<GatewayFact>)] {
-    var answers: [(GatewayID, ClaimAnswer<GatewayFact>)] = []
-    for id in scenario.gateway.processes {
-      guard let state = gateways[id], state.answers else {
-        answers.append((id, .unreachable("no route")))
-        inputs.append(.gatewayUnreachable(id, "no route"))
-        continue
-      }
-      if let standing = state.fence, !standing.admits(claim.fence) {
-        answers.append(
-          (id, .refused(FenceHolder(fence: standing, machine: "sim", since: WallTime(milliseconds: 0), released: true))))
-        continue
-      }
-      gateways[id]?.fence = claim.fence
-      guard let fact = gateways[id]?.facts(id) else { continue }
-      answers.append((id, .granted(fact, nil)))
-      inputs.append(.gateway(fact))
-    }
-    return answers
-  }
-
-  /// What the operator asks of a new process: go on, or the next release; at the very end, to set right what faults have left.
-  private mutating func nextCommand(_ known: ServiceRecord?) -> Command? {
-    if let command = typed, known?.rollout != nil {
-      typed = nil
-      return command
-    }
-    if known?.rollout != nil { return operatorCommand("resume-\(incarnation)", .resume) }
-    if step < scenario.releases.count {
-      let id = "apply-\(step)"
-      if known?.commands.contains(id) ?? false {
-        step += 1
-        return nextCommand(known)
-      }
-      return apply(scenario.releases[step], id: id)
-    }
-    return operatorCommand("settle-\(incarnation)", .settle(cause: "settle", overrideFloor: false))
-  }
-
-  func operatorCommand(_ id: String, _ verb: Command.Verb) -> Command {
-    Command(id: id, by: "sim", at: WallTime(milliseconds: time), verb: verb)
-  }
-
-  private mutating func apply(_ release: Int, id: String) -> Command {
-    appliedAt.append(sent.count)
-    return operatorCommand(id, applied(release))
-  }
-
-  /// The order to apply a release, every other one with new secrets.
-  func applied(_ release: Int) -> Command.Verb { Scenario.apply(release, policy: sabotage?.policy(scenario.policy) ?? scenario.policy) }
-
-  mutating func feed(_ events: [Engine.Event]) {
-    guard let before = engine?.record(service) else { return }
-    guard let effects = engine?.handle(events, now: Milliseconds(time), wall: WallTime(milliseconds: time)) else { return }
-    let lost = effects.contains { if case .rest(_, .fenceLost) = $0 { true } else { false } }
-    if !lost, let after = engine?.record(service) { checkDecision(before, after) }
-    if sabotage == .portReusedAtOnce, var record = engine?.record(service) {
-      record.instances.removeAll { $0.phase == .retired }
-      engine?.install(record)
-    }
-    for effect in effects { perform(effect) }
-  }
-
-  private mutating func perform(_ effect: Engine.Effect) {
-    let of = incarnation
-    switch effect {
-    case .commit(let records, let notes):
-      guard engine != nil else { return }
-      stored = records
-      for event in notes {
-        note(event.event.text)
-        if event.event.kind == "wave-begun" { waves.append(event.event.text) }
-      }
-    case .cancel: break
-    case .dispatch(let service, let attempt):
-      guard engine != nil, let fence, let record = engine?.record(service) else { return }
-      dispatched += 1
-      sent.append(attempt.action)
-      for fault in standingFaults { coverage["\(attempt.action.kind) × \(fault)", default: 0] += 1 }
-      if sabotage == .stopsBeforeAcknowledgement, case .setTable = attempt.action,
-        let target = record.table.content?.targets.first(where: \.draining),
-        let host = record.instance(target.instance)?.host
-      {
-        let early = Attempt(id: -1, action: .stop(host, instance: target.instance), openedAt: attempt.openedAt)
-        queue.push(time, .arrives(of, service, early, fence, record))
-      }
-      note("send \(attempt.action.description(service: service))")
-      // Now and then something is long on its way: its controller may have been replaced meanwhile.
-      after(random.happens(scenario.delays) ? 150...8_000 : 1...150, .arrives(of, service, attempt, fence, record))
-      if let crash = pendingCrashes.first, dispatched >= crash {
-        pendingCrashes.removeFirst()
-        note("CRASH of the controller")
-        incarnation += 1
-        engine = nil
-        after(100...20_000, .controllerStarts)
-      }
-    case .refuse(let service, let command, let refusal):
-      note("refused \(command) of \(service): \(refusal.message)")
-      if command.hasPrefix("apply") { ends.append("refused") }
-    case .wake(let wait): queue.push(time + wait.value, .engine(of, [.tick]))
-    case .rest(_, let rest): if engine != nil { came(to: rest) }
-    }
-  }
-
-  /// The process ends; the operator decides what comes next.
-  private mutating func came(to rest: Engine.Rest) {
-    switch rest {
-    case .fenceLost(let failure):
-      note("fence lost: \(failure.message)")
-      after(5_000...10_000, .controllerStarts)
-      engine = nil
-    case .waiting(let gate):
-      operatorActs += 1
-      note("waits: \(gate.description)")
-      if operatorActs > 200 { return violate("9", "an operator cannot get it to end: \(gate.description)") }
-      let verb: Command.Verb =
-        switch gate {
-        case .failed: operatorActs % 2 == 1 ? .abort : .retry
-        case .approval: random.happens(scenario.rejections) ? .abort : .promote(full: random.happens(scenario.rejections))
-        default: .resume
-        }
-      // The process has ended with exit 3; what the operator types is a new one, which looks at everything again.
-      typed = operatorCommand("operator-\(operatorActs)", verb)
-      engine = nil
-      incarnation += 1
-      let service = service
-      for name in hosts.keys.sorted() where hosts[name]?.answers == true { hosts[name]?.holders[service]?.released = true }
-      after(4_000...4_000, .controllerStarts)
-    case .done(let end):
-      if let end { ends.append(end.result.rawValue) }
-      note("rests: \(end?.result.rawValue ?? "nothing to do")")
-      endStep()
-    }
-  }
-
-  private mutating func endStep() {
-    if let record = engine?.record(service) { replicate(record) }
-    engine = nil
-    incarnation += 1
-    let service = service
-    for name in hosts.keys.sorted() where hosts[name]?.answers == true { hosts[name]?.holders[service]?.released = true }
-    if step < scenario.releases.count {
-      step += 1
-      after(100...30_000, .controllerStarts)
-    } else if faultsRemain {
-      after(20_000...60_000, .controllerStarts)
-    } else if stored.first.map(isWhole) ?? true {
-      finished = true
-      checkEnd()
-    } else {
-      operatorActs += 1
-      if operatorActs > 200 { return violate("9", "settling does not make the service whole") }
-      after(1_000...5_000, .controllerStarts)
-    }
-  }
-
-  private var faultsRemain: Bool {
-    scenario.faults.contains { $0.at + $0.lasts + 5_000 > time } || scenario.commands.contains { $0.at > time } || !idle.isEmpty
-      || losesState
-  }
-
-  private func isWhole(_ record: ServiceRecord) -> Bool {
-    guard let stable = record.stable else { return true }
-    return record.instances.allSatisfy { $0.isServing } && record.instances.count == stable.replicas
-      && record.instances.allSatisfy { $0.release == stable.release }
   }
 }

@@ -2,7 +2,7 @@ import ArgumentParser
 import Glibc
 import SluiceSimulator
 
-/// Runs the engine's own machine on simulated fleets: `sluice-simulate --seeds 2000`, or one seed with its story.
+/// Runs the engine's own machine on simulated fleets: `sluice-simulate --seeds 2000`, one seed with its story, or every crash of every strategy.
 @main
 struct SluiceSimulate: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -14,54 +14,76 @@ struct SluiceSimulate: ParsableCommand {
   @Option(help: "The first seed, or with --trace the only one.")
   var seed: UInt64 = 1
 
-  @Flag(help: "Print the story of one seed.")
+  @Flag(help: "Print the story of one seed; of one that fails, the smallest that fails in the same way.")
   var trace = false
 
-  @Flag(help: "Print how often each kind of action was sent while each kind of fault stood.")
-  var coverage = false
+  @Flag(help: "With --trace: tell the story as it was drawn, however long.")
+  var whole = false
+
+  @Flag(help: "Kill the controller at each attempt and each commit of a story of every strategy, instead of running seeds.")
+  var enumerate = false
+
+  @Option(help: "Break a rule on purpose, to see it found: \(Sabotage.allCases.map(\.rawValue).joined(separator: ", ")).")
+  var sabotage: Sabotage?
 
   func validate() throws {
     // No seed at all would be a check that cannot fail.
     if seeds == 0 { throw ValidationError("--seeds is at least 1") }
     if !trace, seed.addingReportingOverflow(seeds).overflow { throw ValidationError("--seed and --seeds go beyond \(UInt64.max)") }
+    if trace, enumerate { throw ValidationError("--trace tells of a seed, --enumerate runs none") }
   }
 
   func run() throws {
-    let violated = trace ? tellStory() : runSeeds()
+    let violated = enumerate ? enumerateCrashes() : trace ? tellStory() : runSeeds()
     // Whoever reads the output must not take a lost one for a good one.
     if violated || fflush(nil) != 0 { throw ExitCode(1) }
   }
 
   /// One seed as a story; whether it broke a rule.
   private func tellStory() -> Bool {
-    var simulation = Simulation(seed: seed, scenario: Scenario(seed: seed), keepsTrace: true)
+    var scenario = Scenario(seed: seed)
+    if !whole, var shrinker = Shrinker(seed: seed, scenario: scenario, sabotage: sabotage) { scenario = shrinker.shrink() }
+    var simulation = Simulation(seed: seed, scenario: scenario, keepsTrace: true, sabotage: sabotage)
     let report = simulation.run()
-    for line in report.trace { print(line) }
-    for line in report.standing { print(line) }
+    for line in scenario.story + report.trace + report.standing { print(line) }
     print("seed \(seed): \(report.violations.count) violations, ends \(report.ends), hash \(String(report.hash, radix: 16))")
     return !report.violations.isEmpty
   }
 
-  /// All seeds, the violations and a hash over everything that happened; whether any broke a rule.
+  /// All seeds, what they have covered, the violations and a hash over everything that happened; whether any broke a rule.
   private func runSeeds() -> Bool {
     var hash: UInt64 = 0
-    var events = 0
-    var failed: [Simulation.Report] = []
-    var counts: [String: Int] = [:]
+    var (events, rollouts, failures) = (0, 0, 0)
+    var coverage = Coverage()
     for number in seed..<(seed + seeds) {
-      var simulation = Simulation(seed: number, scenario: Scenario(seed: number))
+      var simulation = Simulation(seed: number, scenario: Scenario(seed: number), sabotage: sabotage)
       let report = simulation.run()
       hash = (hash &* 31) &+ report.hash
       events += report.events
-      counts.merge(report.coverage, uniquingKeysWith: +)
-      if !report.violations.isEmpty { failed.append(report) }
+      rollouts += report.ends.count
+      coverage += report.coverage
+      guard let violation = report.violations.first else { continue }
+      failures += 1
+      if failures <= 20 { print("seed \(report.seed): rule \(violation.rule) at \(violation.at) ms: \(violation.text)") }
+      if violation.rule == sabotage?.rule { break }
     }
-    if coverage { for (name, count) in counts.sorted(by: { $0.key < $1.key }) { print("\(name): \(count)") } }
-    for report in failed.prefix(20) {
-      let violation = report.violations[0]
-      print("seed \(report.seed): rule \(violation.rule) at \(violation.at) ms: \(violation.text)")
+    for line in coverage.text { print(line) }
+    print(
+      "\(seeds) seeds, \(rollouts) rollouts, \(events) events, \(failures) with violations, hash \(String(hash, radix: 16))")
+    return failures > 0
+  }
+
+  /// Every boundary of every strategy; whether any did not end rightly.
+  private func enumerateCrashes() -> Bool {
+    var failures = 0
+    for story in CrashEnumeration.stories {
+      let outcome = CrashEnumeration.run(story)
+      failures += outcome.failures.count
+      print("\(story.name): killed at \(outcome.boundaries) boundaries, \(outcome.failures.count) did not end rightly")
+      for failure in outcome.failures.prefix(10) { print("  \(failure)") }
     }
-    print("\(seeds) seeds, \(events) events, \(failed.count) with violations, hash \(String(hash, radix: 16))")
-    return !failed.isEmpty
+    return failures > 0
   }
 }
+
+extension Sabotage: ExpressibleByArgument {}

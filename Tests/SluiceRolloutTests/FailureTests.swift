@@ -194,4 +194,38 @@ import Testing
     #expect(bench.kinds().contains("hook-failed"))
   }
 
+  @Test func `a hook that hangs is not waited for where the rollout stops to ask`() throws {
+    var bench = try Bench.released(
+      Bench.policy {
+        $0.hooks = [.preWave: "hook"]
+        $0.onFailure = .pause
+      })
+    try bench.apply(2)
+    bench.run { $0.open.contains { isHook($0.action) } }
+    bench.pass(.minutes(10))
+    #expect(bench.record.rollout?.stoppedBy != nil)
+    #expect(bench.record.attempts.isEmpty)
+    // It is due again when an operator says so.
+    try bench.command(.retry)
+    bench.run()
+    #expect(bench.record.ended?.result == .succeeded)
+  }
+
+  @Test func `an instance that no gateway reaches condemns its release only when its host is there`() throws {
+    for answers in [true, false] {
+      var bench = try Bench.released(Bench.policy())
+      try bench.apply(2)
+      bench.unhealthy = [4]
+      bench.run { $0.phase(4).map { if case .warming(.some) = $0 { true } else { false } } ?? false && $0.open.isEmpty }
+      bench.pass(.seconds(10))
+      for _ in 0..<4 {
+        guard let look = bench.open.first(where: \.action.looksOnly) else { break }
+        bench.end(look, answers ? bench.answer(look) : .unreachable("no route"))
+        bench.pass(.seconds(5))
+      }
+      let isBad = if case .bad? = bench.record.release(ReleaseNumber(2))?.status { true } else { false }
+      #expect(bench.record.rollout?.direction.isForward == false)
+      #expect(isBad == answers)
+    }
+  }
 }

@@ -268,7 +268,9 @@ struct Absorber {
     if !isNewest, let state = record.host(fact.host), fact.generation < state.generation { return }
     let ours = Set(record.instances.filter { $0.host == fact.host }.map(\.port) + fact.instances.map(\.port))
     let others = Set(view.map.index(of: fact.host).map { view.occupancy.others(than: record.service, on: $0).map(\.port) } ?? [])
+    let now = record.activeTime
     changeHost(fact.host) {
+      $0.lookedAt = now
       $0.reach = .reachable
       $0.generation = fact.generation
       $0.releases = fact.releases

@@ -48,6 +48,16 @@ extension Decider {
     }
   }
 
+  /// Where a rollout stands still, its hook may still come to its end, but nobody waits longer for it than for anything else. It is due again
+  /// when the rollout goes on.
+  mutating func endHangingHook() {
+    guard let hook = record.openAttempt(on: .hook) else { return }
+    let deadline = hook.openedAt + policy.progressDeadline
+    guard now >= deadline else { return wake(at: deadline) }
+    note(.failure, "hook-failed", "a hook did not end within \(policy.progressDeadline) (progressDeadline)")
+    abandon(.hook)
+  }
+
   /// Goes back to where the rollout came from, once. `onFailure: pause` and changes that have no way back stop and ask instead.
   mutating func turnRound(_ failure: Failure, condemnsRelease: Bool, byOperator: Bool = false) {
     guard let rollout = record.rollout, rollout.direction.isForward else { return }

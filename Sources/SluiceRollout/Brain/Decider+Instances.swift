@@ -124,6 +124,10 @@ extension Decider {
     let deadline = since + policy.startTimeout
     guard now >= deadline else { return wake(at: deadline) }
     guard let blind = states.first(where: { !($0.target(instance.number)?.healthy ?? false) }) else { return }
+    // A dead host condemns no release: whether it is there is asked first, once the time is over.
+    if record.host(instance.host)?.lookedAt.map({ $0 < deadline }) ?? true, record.host(instance.host)?.reach.isReachable ?? false {
+      return suspect(instance.host)
+    }
     fail(
       instance,
       Failure(

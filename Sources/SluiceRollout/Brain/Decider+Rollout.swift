@@ -11,10 +11,12 @@ extension Decider {
     guard let rollout = record.rollout else { return }
     if let failure = rollout.stoppedBy {
       record.rollout?.gate = .failed(failure)
+      endHangingHook()
       return progress()
     }
     if rollout.interrupted {
       record.rollout?.gate = .interrupted
+      endHangingHook()
       return progress()
     }
     if let call = rollout.hooks.first {
@@ -161,11 +163,11 @@ extension Decider {
     }
   }
 
-  /// The floor lets none of the wave's old ones go, and all that came serves. Either instances that faults have taken could come instead: they
+  /// Floor or racks let none of the wave's old ones go, and all that came serves. Either instances that faults have taken could come instead: they
   /// come first, in a wave of their own. Or nothing need go any more: the host was undrained, the sick one is well. What this wave had only
   /// reserved is given up.
   private mutating func standsInItsOwnWay(_ wave: Wave) -> Bool {
-    guard case .servingFloor? = record.rollout?.gate, let rollout = record.rollout else { return false }
+    guard let rollout = record.rollout, let gate = rollout.gate, gate.isCounted else { return false }
     var model = record
     for replacement in wave.replacements {
       if let old = replacement.old.flatMap({ record.instance($0) }), old.condemned != nil, old.isExisting { return false }
@@ -274,7 +276,9 @@ extension Decider {
     }
     if let share = manner.rackLossFloor {
       let least = share.roundedUp(of: rollout.goal.replicas)
-      for rack in view.fleet.racks {
+      // What is lost with its own rack anyway makes that loss no worse.
+      let own = view.rack(of: instance.host)
+      for rack in view.fleet.racks where rack.name != own {
         let remaining = left.count { view.rack(of: $0.host) != rack.name }
         if remaining < least {
           record.rollout?.gate = .rackLossFloor(rack.name, remaining: remaining, floor: least)

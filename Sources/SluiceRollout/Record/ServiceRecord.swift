@@ -130,6 +130,8 @@ package struct HostState: Hashable, Codable, Sendable {
   package var listening: [Int]
   /// Something sent to it is in doubt: nothing more is sent until it was looked at.
   package var needsLook: Bool
+  /// When its facts were last taken, in active time; nil: never.
+  package var lookedAt: Milliseconds?
 
   package init(name: HostName) {
     self.name = name

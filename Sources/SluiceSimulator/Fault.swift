@@ -1,0 +1,139 @@
+package import SluiceModel
+
+extension Scenario {
+  /// Something that goes wrong at a moment, and for how long.
+  package struct Fault: Hashable, Sendable {
+    /// In milliseconds of the run.
+    package var at: Int64
+    package var lasts: Int64
+    package var kind: Kind
+
+    package init(at: Int64, lasts: Int64, kind: Kind) {
+      self.at = at
+      self.lasts = lasts
+      self.kind = kind
+    }
+
+    package enum Kind: Hashable, Sendable {
+      /// Power loss; the host comes back, its systemd units with it.
+      case hostCrash(HostName)
+      /// The controller cannot reach it, users can.
+      case hostCut(HostName)
+      /// It does what it is asked, and its answers are lost on the way.
+      case hostMute(HostName)
+      case gatewayCut(HostName)
+      /// The same one way only, as with a host.
+      case gatewayMute(HostName)
+      /// It is cut off when another gateway has got a table that moves users, and it has not.
+      case gatewayCutInFlip(HostName)
+      /// kill -9 and restart: its state survives.
+      case gatewayRestart(HostName)
+      /// Some of what it tells is lost, and some comes again, late.
+      case staleNews(HostName)
+      /// Instances there fail their probes for a while.
+      case flapping(HostName)
+      /// No release fits on its disk.
+      case diskFull(HostName)
+      /// Something else listens on the first two ports of the service's range.
+      case portsTaken(HostName)
+      /// Everything there takes ten times as long, looks too.
+      case slow(HostName)
+      /// Every hook fails.
+      case hookFails
+      /// Every hook that is begun hangs for ever.
+      case hookHangs
+      /// The controller's database is gone when it starts next.
+      case stateLost
+      /// The controller dies, and nobody starts another one.
+      case controllerAbsent
+      /// A colleague takes over with an older database, while the first controller runs on.
+      case secondController
+      /// The wall clock jumps; time goes on as before.
+      case clockJump(Int64)
+    }
+  }
+}
+
+extension Scenario.Fault.Kind {
+  /// A word for counts.
+  package var name: Name {
+    switch self {
+    case .hostCrash: .hostCrash
+    case .hostCut: .hostCut
+    case .hostMute: .hostMute
+    case .gatewayCut: .gatewayCut
+    case .gatewayMute: .gatewayMute
+    case .gatewayCutInFlip: .gatewayCutInFlip
+    case .gatewayRestart: .gatewayRestart
+    case .staleNews: .staleNews
+    case .flapping: .flapping
+    case .diskFull: .diskFull
+    case .portsTaken: .portsTaken
+    case .slow: .slow
+    case .hookFails: .hookFails
+    case .hookHangs: .hookHangs
+    case .stateLost: .stateLost
+    case .controllerAbsent: .controllerAbsent
+    case .secondController: .secondController
+    case .clockJump: .clockJump
+    }
+  }
+
+  /// All kinds, without where.
+  package enum Name: String, CaseIterable, Sendable {
+    case hostCrash = "host crash"
+    case hostCut = "host cut off"
+    case hostMute = "host's answers lost"
+    case gatewayCut = "gateway cut off"
+    case gatewayMute = "gateway's answers lost"
+    case gatewayCutInFlip = "gateway cut off in mid-flip"
+    case gatewayRestart = "gateway restart"
+    case staleNews = "stale news"
+    case flapping = "flapping health"
+    case diskFull = "disk full"
+    case portsTaken = "ports taken"
+    case slow = "slow host"
+    case hookFails = "hook fails"
+    case hookHangs = "hook hangs"
+    case stateLost = "state lost"
+    case controllerAbsent = "controller absent"
+    case secondController = "second controller"
+    case clockJump = "clock jump"
+  }
+
+  /// One of that kind at one of the places.
+  init(_ name: Name, host: HostName, edge: HostName, hours: Int64) {
+    self =
+      switch name {
+      case .hostCrash: .hostCrash(host)
+      case .hostCut: .hostCut(host)
+      case .hostMute: .hostMute(host)
+      case .gatewayCut: .gatewayCut(edge)
+      case .gatewayMute: .gatewayMute(edge)
+      case .gatewayCutInFlip: .gatewayCutInFlip(edge)
+      case .gatewayRestart: .gatewayRestart(edge)
+      case .staleNews: .staleNews(edge)
+      case .flapping: .flapping(host)
+      case .diskFull: .diskFull(host)
+      case .portsTaken: .portsTaken(host)
+      case .slow: .slow(host)
+      case .hookFails: .hookFails
+      case .hookHangs: .hookHangs
+      case .stateLost: .stateLost
+      case .controllerAbsent: .controllerAbsent
+      case .secondController: .secondController
+      case .clockJump: .clockJump(hours * 3_600_000)
+      }
+  }
+
+  /// Where it is; nil: at the controller.
+  package var place: HostName? {
+    switch self {
+    case .hostCrash(let host), .hostCut(let host), .hostMute(let host), .gatewayCut(let host), .gatewayMute(let host),
+      .gatewayCutInFlip(let host), .gatewayRestart(let host), .staleNews(let host), .flapping(let host), .diskFull(let host),
+      .portsTaken(let host), .slow(let host):
+      host
+    case .hookFails, .hookHangs, .stateLost, .controllerAbsent, .secondController, .clockJump: nil
+    }
+  }
+}

@@ -1,0 +1,107 @@
+import SluiceModel
+import SluiceRollout
+
+/// Makes a failing scenario smaller while it breaks the same rule, so that its trace reads as a story.
+package struct Shrinker {
+  private let seed: UInt64
+  private let sabotage: Sabotage?
+  private let rule: String
+  private var best: Scenario
+  private var runs = 0
+
+  /// nil when the scenario breaks no rule.
+  package init?(seed: UInt64, scenario: Scenario, sabotage: Sabotage? = nil) {
+    var simulation = Simulation(seed: seed, scenario: scenario, sabotage: sabotage)
+    guard let violation = simulation.run().violations.first else { return nil }
+    self.seed = seed
+    self.sabotage = sabotage
+    rule = violation.rule
+    best = scenario
+  }
+
+  /// The smallest scenario that was found.
+  package mutating func shrink() -> Scenario {
+    while runs < 2_000, let smaller = Shrinker.smaller(than: best).first(where: { breaksTheSameRule($0) }) { best = smaller }
+    return best
+  }
+
+  private mutating func breaksTheSameRule(_ scenario: Scenario) -> Bool {
+    runs += 1
+    var simulation = Simulation(seed: seed, scenario: scenario, sabotage: sabotage)
+    return simulation.run().violations.first?.rule == rule
+  }
+
+  /// Each a little smaller, the greatest steps first.
+  private static func smaller(than scenario: Scenario) -> [Scenario] {
+    var list: [Scenario] = []
+    func add(_ change: (inout Scenario) -> Void) {
+      var smaller = scenario
+      change(&smaller)
+      list.append(smaller)
+    }
+    for index in scenario.faults.indices { add { $0.faults.remove(at: index) } }
+    for index in scenario.commands.indices { add { $0.commands.remove(at: index) } }
+    for index in scenario.crashes.indices { add { $0.crashes.remove(at: index) } }
+    for index in scenario.lostCommits.indices { add { $0.lostCommits.remove(at: index) } }
+    for release in scenario.badReleases.keys.sorted() { add { $0.badReleases[release] = nil } }
+    for release in scenario.flaws.keys.sorted() { add { $0.flaws[release] = nil } }
+    if !scenario.neighbours.isEmpty { add { $0.neighbours = [] } }
+    if scenario.delays > 0 { add { $0.delays = 0 } }
+    if scenario.rejections > 0 { add { $0.rejections = 0 } }
+    if scenario.releases.count > 1 { add { $0.releases.removeLast() } }
+    if scenario.gateway.hosts.count > 1 { add { $0.gateway = Scenario.gateway(processes: $0.gateway.hosts.count - 1) } }
+    if scenario.policy.replicas > 1 { add { $0.policy.replicas -= 1 } }
+    for point in HookPoint.allCases where scenario.policy.hooks[point] != nil { add { $0.policy.hooks[point] = nil } }
+    if scenario.policy.minHealthyTime > .zero { add { $0.policy.minHealthyTime = .zero } }
+    for rack in scenario.fleet.racks {
+      for host in rack.hosts where host.slots > 0 { add { $0.remove(host.name) } }
+    }
+    if case .canary(let canary) = scenario.policy.strategy, canary.steps.count > 1 {
+      for index in canary.steps.indices {
+        var shorter = canary
+        shorter.steps.remove(at: index)
+        add { $0.policy.strategy = .canary(shorter) }
+      }
+    }
+    for index in scenario.faults.indices where scenario.faults[index].lasts > 1_000 { add { $0.faults[index].lasts /= 2 } }
+    return list.filter(\.isPossible)
+  }
+}
+
+extension Scenario {
+  /// Whether the manifest asks for something that the fleet can give.
+  fileprivate var isPossible: Bool {
+    guard case .rolling(let rolling) = policy.strategy, let least = rolling.rackLossFloor?.roundedUp(of: policy.replicas) else {
+      return true
+    }
+    let racks = max(1, fleet.racks.count { $0.hosts.contains { $0.slots > 0 } })
+    return policy.replicas - (policy.replicas + racks - 1) / racks >= least
+  }
+
+  /// Without a host, and what goes wrong there.
+  fileprivate mutating func remove(_ host: HostName) {
+    var racks = fleet.racks
+    for index in racks.indices { racks[index].hosts.removeAll { $0.name == host } }
+    fleet = Fleet(name: fleet.name, racks: racks.filter { !$0.hosts.isEmpty })
+    faults.removeAll { $0.kind.place == host }
+    neighbours.removeAll { $0.host == host }
+  }
+
+  /// What it is about, in lines.
+  package var story: [String] {
+    let places = fleet.hosts.filter { $0.slots > 0 }.map { "\($0.name) (\($0.slots))" }.joined(separator: " ")
+    var lines = ["\(policy.replicas) instances on \(places), gateways \(gateway.hosts.map(\.rawValue).joined(separator: " "))"]
+    lines.append("strategy: \(policy.strategy)")
+    lines.append("releases: \(releases.map(String.init).joined(separator: ", then "))")
+    for other in neighbours { lines.append("\(other.instance) of another service is on \(other.host):\(other.port)") }
+    for release in badReleases.keys.sorted() {
+      lines.append("release \(release) never gets ready, from start \(badReleases[release] ?? 0) on")
+    }
+    for release in flaws.keys.sorted() { if let flaw = flaws[release] { lines.append("release \(release) fails its users: \(flaw)") } }
+    for fault in faults { lines.append("at \(fault.at) ms, for \(fault.lasts) ms: \(fault.kind.name.rawValue) \(fault.kind.place ?? "")") }
+    for command in commands { lines.append("at \(command.at) ms an operator types: \(command.verb)") }
+    for crash in crashes { lines.append("the controller dies with attempt \(crash)") }
+    for commit in lostCommits { lines.append("the controller dies while it writes commit \(commit)") }
+    return lines
+  }
+}

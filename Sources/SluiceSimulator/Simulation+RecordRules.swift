@@ -1,0 +1,104 @@
+import SluiceEngine
+import SluiceModel
+import SluiceRollout
+import SluiceTraffic
+
+/// Rules 4, 7, 8, 10 and 11.
+extension Simulation {
+  // MARK: Racks
+
+  /// Rule 4: a wave lies in one rack, and begins when all that the one before it brought is settled.
+  mutating func checkRacks(_ before: ServiceRecord, _ after: ServiceRecord) {
+    guard case .rolling(let rolling) = scenario.policy.strategy, rolling.rackOrder, let rollout = after.rollout,
+      !rollout.overridesFloor, let wave = rollout.wave, wave.stage == .recording, wave.number != before.rollout?.wave?.number,
+      wave.replacements.contains(where: { $0.new != nil })
+    else { return }
+    let moved = wave.replacements.compactMap { after.instance($0.old ?? $0.new ?? 0) }
+    var racks: [RackName] = []
+    for instance in moved {
+      if let rack = scenario.fleet.host(instance.host)?.rack, !racks.contains(rack) { racks.append(rack) }
+    }
+    if racks.count > 1 { violate("4", "wave \(wave.number) lies in racks \(racks) with order: rack") }
+    let coming = wave.replacements.compactMap(\.new)
+    let unsettled = after.instances.filter { $0.condemned == nil && $0.isExisting && !$0.isSettled && !coming.contains($0.number) }
+    if let first = unsettled.first { violate("4", "wave \(wave.number) begins while \(first.number) is \(first.phase)") }
+  }
+
+  /// Rule 4 on the state after a stop: what would remain if any one rack were lost. What goes makes the loss of its own rack no worse.
+  mutating func checkRackLoss(_ taken: [Instance], _ after: ServiceRecord, _ rollout: Rollout) {
+    guard case .rolling(let rolling) = scenario.policy.strategy, let share = rolling.rackLossFloor, rollout.goal.release != nil,
+      !isRackLossAllowed
+    else { return }
+    let least = share.roundedUp(of: rollout.goal.replicas)
+    for rack in scenario.fleet.racks where taken.contains(where: { scenario.fleet.host($0.host)?.rack != rack.name }) {
+      let remaining = after.instances.count { after.serves($0) && scenario.fleet.host($0.host)?.rack != rack.name }
+      if remaining < least { violate("4", "were \(rack.name) lost now, \(remaining) would remain, rackLossFloor is \(least)") }
+    }
+  }
+
+  // MARK: Failures
+
+  /// Rule 7: past the budget it goes back or stops, and what happens on a dead host speaks against no release.
+  mutating func checkBlame(_ before: ServiceRecord, _ after: ServiceRecord) {
+    if let rollout = after.rollout, rollout.direction.isForward, rollout.stoppedBy == nil, !rollout.overridesFloor {
+      let budget = scenario.policy.failureBudget.roundedDown(of: rollout.goal.replicas)
+      if rollout.failures.count > budget, rollout.failures.count > before.rollout?.failures.count ?? 0 {
+        violate("7", "\(rollout.failures.count) failures are counted, the budget is \(budget), and it goes on")
+      }
+    }
+    for release in after.releases {
+      guard case .bad = release.status, before.release(release.number)?.status == .candidate,
+        let failure = after.rollout?.failures.last, let host = failure.host, hosts[host]?.powered == false
+      else { continue }
+      violate("7", "release \(release.number) is marked bad for what happened on \(host), which is dead: \(failure.failure.message)")
+    }
+  }
+
+  // MARK: Fence
+
+  /// Rule 8: what takes effect carries the fence that stands, or a higher one.
+  mutating func checkFence(_ fence: Fence, _ action: Action, _ standing: Fence?, at place: String) {
+    guard let standing, !standing.admits(fence) else { return }
+    violate("8", "\(action.description(service: service)) takes effect with \(fence), \(place) holds \(standing)")
+  }
+
+  // MARK: Record
+
+  /// Rule 10: one attempt is open on an object, each has one outcome, and no request is counted twice.
+  mutating func checkConclusions(_ record: ServiceRecord) {
+    for (place, attempt) in record.attempts.enumerated() {
+      if record.attempts[..<place].contains(where: { $0.action.object == attempt.action.object }) {
+        violate("10", "two attempts are open on \(attempt.action.object)")
+      }
+      if concluded.contains(attempt.id) { violate("10", "attempt \(attempt.id) is open, and has had its outcome") }
+    }
+    guard !stateWasLost, let rollout = record.rollout, let audience = rollout.audience, audience.release == rollout.goal.release,
+      let counted = rollout.analysis?.whole.canary.requests
+    else { return }
+    let made = met[rollout.number] ?? 0
+    if counted > made { violate("10", "\(counted) requests of the canary are counted, its users have made \(made)") }
+  }
+
+  // MARK: Secrets
+
+  /// Rule 11 on something that people read.
+  mutating func checkSecrets(_ text: String, in place: String) {
+    if text.contains("tiger-") { violate("11", "\(place) holds a secret: \(text)") }
+  }
+
+  /// Rule 11 on a record that leaves the controller: every text in it that comes from outside.
+  mutating func checkSecrets(_ record: ServiceRecord) {
+    func check(_ failure: Failure?) {
+      guard let failure else { return }
+      for text in [failure.message, failure.output, failure.remedy] { checkSecrets(text, in: "the record") }
+    }
+    for failure in (record.rollout?.failures ?? []) + (record.ended?.failures ?? []) { check(failure.failure) }
+    check(record.rollout?.stoppedBy)
+    for release in record.releases {
+      if case .bad(let why) = release.status { checkSecrets(why, in: "the record") }
+      for text in release.spec.run.command { checkSecrets(text, in: "the record") }
+      for name in release.spec.run.env.keys.sorted() { checkSecrets(release.spec.run.env[name] ?? "", in: "the record") }
+    }
+    for gateway in record.gateways { for target in gateway.targets { checkSecrets(target.probe, in: "the record") } }
+  }
+}

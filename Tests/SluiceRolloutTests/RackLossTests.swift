@@ -1,0 +1,40 @@
+import SluiceModel
+import Testing
+
+@testable import SluiceRollout
+
+/// `rackLossFloor` where faults and operators have changed what stands.
+@Suite struct RackLossTests {
+  @Test func `what goes from the rack whose loss is feared makes that loss no worse`() throws {
+    var bench = try Bench.released(
+      Bench.policy(replicas: 4) {
+        $0.strategy = .rolling(Rolling(maxUnavailable: .count(1), maxSurge: .count(1), rackLossFloor: .count(2)))
+        $0.failureBudget = .count(4)
+      }, racks: 2, slots: 6)
+    // A rack is gone already: with the other one everything would be lost, whichever of its instances goes.
+    bench.tell(.hostUnreachable("b1", "no route"))
+    try bench.apply(2)
+    bench.run()
+    #expect(bench.record.rollout == nil)
+    #expect(bench.record.instances.count { $0.isServing && $0.release == ReleaseNumber(2) } == 4)
+  }
+
+  @Test func `a host that is drained and undrained leaves no wave that waits for its rack`() throws {
+    var bench = try Bench.released(
+      Bench.policy(replicas: 3) {
+        $0.strategy = .rolling(Rolling(maxUnavailable: .count(1), maxSurge: .count(1), rackLossFloor: .count(1)))
+      }, racks: 2)
+    let crowded = try #require(["a1", "b1"].first { host in bench.hosts.count { $0 == HostName(host) } == 2 })
+    bench.view.cordons = [HostName(crowded)]
+    try bench.command(.settle(cause: "drain", overrideFloor: false))
+    bench.run(steps: 200) {
+      if case .rackLossFloor? = $0.record.rollout?.gate { true } else { false }
+    }
+    #expect(bench.record.rollout != nil)
+    bench.view.cordons = []
+    try bench.command(.settle(cause: "undrain", overrideFloor: false))
+    bench.run()
+    #expect(bench.record.rollout == nil)
+    #expect(bench.serving.count == 3)
+  }
+}
