@@ -96,6 +96,16 @@ package struct Engine: Sendable {
     return view
   }
 
+  /// The same with the record of one service only, which sees what all hold: for who acts on no other. Copying it costs one record.
+  func alone(_ service: ServiceName) -> Engine {
+    var engine = self
+    engine.occupancy = isCurrent(for: service) ? occupancy : currentOccupancy()
+    engine.stale = []
+    engine.records = record(service).map { [$0] } ?? []
+    engine.services = engine.records.map(\.service)
+    return engine
+  }
+
   /// A service's own part in the occupancy may be old: it decides by its record.
   private func isCurrent(for service: ServiceName) -> Bool { stale?.allSatisfy { $0 == service } ?? false }
 

@@ -83,6 +83,7 @@ package struct Rehearsal: Sendable {
   }
 
   private var engine: Engine
+  private let standing: [ServiceRecord]
   private let service: ServiceName
   private var time = Milliseconds.zero
   private var wakeAt: Milliseconds?
@@ -93,7 +94,8 @@ package struct Rehearsal: Sendable {
 
   /// Plans `command` on `engine`, whose records are as they stand; hosts are taken to be reachable unless the record says otherwise.
   package init(engine: Engine, service: ServiceName, past: PastWaves = PastWaves()) {
-    self.engine = engine
+    self.engine = engine.alone(service)
+    standing = engine.records
     self.service = service
     plan = Plan(service: service, waves: [], steps: [], actions: [], floor: 0, cap: 0, staged: [], waits: [], past: past)
   }
@@ -150,7 +152,7 @@ package struct Rehearsal: Sendable {
 
   /// The service's record as it would stand afterwards, and with it all others as they stand.
   package var record: ServiceRecord? { engine.record(service) }
-  package var records: [ServiceRecord] { engine.records }
+  package var records: [ServiceRecord] { standing.map { $0.service == service ? record ?? $0 : $0 } }
 
   private var open: [Attempt] = []
   private var approvals: [Engine.Event] = []

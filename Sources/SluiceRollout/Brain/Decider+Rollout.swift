@@ -39,16 +39,15 @@ extension Decider {
   private mutating func prepare(_ rollout: Rollout) {
     guard let release = rollout.goal.release.flatMap({ record.release($0) }) else { return enter(.preDeploy) }
     var hosts: [HostName] = []
-    let projection = planner(rollout).projection()
+    let projection = foresee(rollout)
     // What cannot be brought to its end is not begun; where faults have taken something, as much as can be done is.
     if let failure = projection.blocked, rollout.direction.isForward, !rollout.overridesFloor, rollout.waves == 0,
       !record.instances.contains(where: { $0.phase == .lost })
     {
       return blocked(failure, rollout)
     }
-    for wave in projection.waves {
-      for instance in wave where !hosts.contains(instance.host) { hosts.append(instance.host) }
-    }
+    var named: Set<HostName> = []
+    for instance in projection.waves.joined() where named.insert(instance.host).inserted { hosts.append(instance.host) }
     // Waves under way already have theirs fixed.
     for instance in record.instances where instance.phase == .reserved && !hosts.contains(instance.host) { hosts.append(instance.host) }
     let waiting = hosts.filter { !(record.host($0)?.releases.contains(release.digest) ?? false) }
@@ -59,6 +58,14 @@ extension Decider {
       }
       enter(.preDeploy)
     }
+  }
+
+  /// All waves from here on. The passes of one decision ask again with nothing changed that waves are made of.
+  private mutating func foresee(_ rollout: Rollout) -> (waves: [[Instance]], blocked: Failure?) {
+    if let foreseen, foreseen.instances == record.instances, foreseen.rollout == rollout { return (foreseen.waves, foreseen.blocked) }
+    let projection = planner(rollout).projection()
+    foreseen = (record.instances, rollout, projection.waves, projection.blocked)
+    return projection
   }
 
   private mutating func enter(_ stage: Rollout.Stage) {

@@ -119,16 +119,22 @@ struct Placement {
   private func keepsSpread(_ rack: Int) -> Bool { policy.placement.maxSkew == nil || inRack[rack] < quotas[rack] }
 
   private func best(of rack: Int, near old: Instance?) -> Candidate? {
-    var best: Candidate?
-    for host in map.racks[rack] {
-      let use = uses[host] ?? Use()
-      let free = freeSlots(host, use)
-      guard free > 0, places.allow(host) else { continue }
-      let rank = (use.ofGoal, map.hosts[host].name == old?.host ? 0 : 1, -free, host)
-      if let best, best.rank < rank { continue }
-      if let port = freePort(host, replacing: old) { best = Candidate(host: host, port: port, rank: rank) }
+    let oldHost = old.flatMap { map.index(of: $0.host) }
+    var fullOfPorts: [Int] = []
+    while true {
+      var best: (host: Int, rank: (Int, Int, Int, Int))?
+      for host in map.racks[rack] {
+        let use = uses[host] ?? Use()
+        let free = freeSlots(host, use)
+        guard free > 0 else { continue }
+        let rank = (use.ofGoal, host == oldHost ? 0 : 1, -free, host)
+        if let best, best.rank < rank { continue }
+        if places.allow(host), !fullOfPorts.contains(host) { best = (host, rank) }
+      }
+      guard let best else { return nil }
+      if let port = freePort(best.host, replacing: old) { return Candidate(host: best.host, port: port, rank: best.rank) }
+      fullOfPorts.append(best.host)
     }
-    return best
   }
 
   /// Why each host that could have an instance has no place for one: at most twenty lines, for people.
@@ -164,16 +170,17 @@ struct Placement {
   }
 
   private func freeSlots(_ host: Int, _ use: Use) -> Int {
-    map.hosts[host].slots - (view.occupancy.held(on: host) - use.counted) - use.slots
+    map.slots[host] - (view.occupancy.held(on: host) - use.counted) - use.slots
   }
 
   /// The lowest port that nothing holds; the replaced instance's own port only when there is no other, since it must first be gone from every table.
   private func freePort(_ index: Int, replacing old: Instance?) -> Int? {
     let host = map.hosts[index].name
-    var taken = Set(record.instances.lazy.filter { $0.host == host }.map(\.port))
-    taken.formUnion(view.occupancy.others(than: record.service, on: index).lazy.map(\.port))
-    taken.formUnion(placed.lazy.filter { $0.host == host }.map(\.port))
-    taken.formUnion(record.host(host)?.listening ?? [])
+    // A host has few instances: a look through their ports is less than a set of them.
+    var taken = view.occupancy.ports(ofOthersThan: record.service, on: index)
+    for instance in record.instances where instance.host == host { taken.append(instance.port) }
+    for instance in placed where instance.host == host { taken.append(instance.port) }
+    taken += record.host(host)?.listening ?? []
     if let free = (policy.ports.from...max(policy.ports.from, policy.ports.to)).first(where: { !taken.contains($0) }) { return free }
     if let old, old.host == host, leaving.contains(old.number) { return old.port }
     return nil
@@ -208,7 +215,7 @@ struct Placement {
     var room = occupancy.room(labels: record.policy.placement.require)
     var own: [Int: Int] = [:]
     for host in occupancy.hosts(of: record.service) { own[host, default: 0] += 1 }
-    func free(_ host: Int, holding held: Int) -> Int { max(0, map.hosts[host].slots - held) }
+    func free(_ host: Int, holding held: Int) -> Int { max(0, map.slots[host] - held) }
     let places = EligibleHosts(record: record, view: view)
     // One entry an instance: a host is settled with the first.
     for host in occupancy.hosts(of: record.service) where places.haveLabels(host) {
@@ -240,8 +247,10 @@ struct EligibleHosts {
   }
 
   /// By the host's place in the fleet.
-  func allow(_ host: Int) -> Bool { view.map.hosts[host].slots > 0 && haveLabels(host) && !unreachable.contains(host) }
+  func allow(_ host: Int) -> Bool { view.map.slots[host] > 0 && haveLabels(host) && !unreachable.contains(host) }
 
   /// Whether it may be used as soon as it can be reached.
-  func haveLabels(_ host: Int) -> Bool { !view.occupancy.isCordoned[host] && view.map.hosts[host].has(labels) }
+  func haveLabels(_ host: Int) -> Bool {
+    !view.occupancy.isCordoned[host] && (labels.isEmpty || view.map.hosts[host].has(labels))
+  }
 }

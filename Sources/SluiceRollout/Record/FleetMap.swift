@@ -5,6 +5,8 @@ package final class FleetMap: Sendable {
   package let fleet: Fleet
   /// In the order of the manifest, rack after rack.
   let hosts: [Host]
+  /// How many instances each host may have.
+  let slots: [Int]
   /// Each rack's part of `hosts`.
   let racks: [Range<Int>]
   /// The rack of each host, by its place in `racks`.
@@ -14,6 +16,7 @@ package final class FleetMap: Sendable {
   package init(_ fleet: Fleet) {
     self.fleet = fleet
     hosts = fleet.hosts
+    slots = hosts.map(\.slots)
     var racks: [Range<Int>] = []
     var rackOfHost: [Int] = []
     for (index, rack) in fleet.racks.enumerated() {
@@ -79,6 +82,12 @@ package final class Occupancy: Sendable {
 
   /// What services other than `service` hold on a host.
   func others(than service: ServiceName, on host: Int) -> [Reservation] { reservations[host].filter { $0.instance.service != service } }
+
+  func ports(ofOthersThan service: ServiceName, on host: Int) -> [Int] {
+    var ports: [Int] = []
+    for reservation in reservations[host] where reservation.instance.service != service { ports.append(reservation.port) }
+    return ports
+  }
 
   /// How many slots services other than `service` hold on a host.
   func count(ofOthersThan service: ServiceName, on host: Int) -> Int { reservations[host].count { $0.instance.service != service } }
