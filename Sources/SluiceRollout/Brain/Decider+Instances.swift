@@ -43,6 +43,7 @@ extension Decider {
 
   /// An unreachable host's instances are declared lost; they keep their reservation until the host is seen again.
   mutating func loseInstances() {
+    var lost: [HostName] = []
     for instance in record.instances {
       guard case .unreachable(let why)? = record.host(instance.host)?.reach else { continue }
       switch instance.phase {
@@ -57,6 +58,7 @@ extension Decider {
           $0.healthySince = nil
         }
       }
+      lost.append(instance.host)
       note(.warning, "instance-lost", "\(name(instance)) is lost: \(why)", instance)
       // What was on its way out anyway is no failure of the rollout.
       if instance.condemned == nil {
@@ -68,7 +70,19 @@ extension Decider {
             condemnsRelease: false))
       }
     }
+    tellLostRacks(lost)
     record.instances.removeAll { $0.phase == .lost && view.host($0.host) == nil }
+  }
+
+  /// One switch or breaker explains what many hosts tell: a rack of several, of which none can be reached any more.
+  private mutating func tellLostRacks(_ lost: [HostName]) {
+    for rack in view.fleet.racks where rack.hosts.contains(where: { lost.contains($0.name) }) {
+      let hosts = rack.hosts.filter { $0.slots > 0 }.map(\.name)
+      let isLost = hosts.allSatisfy { host in if case .unreachable? = record.host(host)?.reach { true } else { false } }
+      guard isLost, hosts.count > 1 else { continue }
+      let names = hosts.map(\.rawValue).joined(separator: ", ")
+      note(.failure, "rack-lost", "\(rack.name) is lost: none of its hosts \(names) can be reached")
+    }
   }
 
   /// Moves each instance as far as it can go by itself. Rule 3's order of a stop is the second half of this function, and nowhere else.
