@@ -122,7 +122,7 @@ extension Form where Output == Placement {
   /// The `placement` mapping.
   static var placement: Form {
     object { reader in
-      reader.notBuilt("prefer", "reschedule", "antiAffinity", "affinity")
+      reader.notBuilt("reschedule", "antiAffinity", "affinity")
       let spread = reader.optional("spreadBy", .choice([("rack", true), ("none", false)], notBuilt: ["host", "label"]), default: true)
       let skew = reader.optional("maxSkew", .number(1...1000))
       if !spread, reader.has("maxSkew") {
@@ -132,7 +132,8 @@ extension Form where Output == Placement {
       }
       return Placement(
         maxSkew: spread ? skew ?? Placement().maxSkew : nil,
-        require: reader.optional("require", .table(keys: .label, values: .label), default: [:]))
+        require: reader.optional("require", .table(keys: .label, values: .label), default: [:]),
+        prefer: reader.optional("prefer", .table(keys: .label, values: .label)))
     }
   }
 }

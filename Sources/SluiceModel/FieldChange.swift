@@ -103,6 +103,9 @@ extension ServicePolicy {
     var fields = [Field("tier", tier), Field("replicas", replicas)]
     if let skew = placement.maxSkew { fields.append(Field("placement.maxSkew", skew)) }
     for (label, value) in placement.require.sorted(by: { $0.key < $1.key }) { fields.append(Field("placement.require.\(label)", value)) }
+    for (label, value) in (placement.prefer ?? [:]).sorted(by: { $0.key < $1.key }) {
+      fields.append(Field("placement.prefer.\(label)", value))
+    }
     fields.append(Field("ports", ports.from == ports.to ? "\(ports.from)" : "\(ports.from)–\(ports.to)"))
     fields += [
       Field("health.startTimeout", startTimeout), Field("health.minHealthyTime", minHealthyTime), Field("drain.timeout", drain.timeout),

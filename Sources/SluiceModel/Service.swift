@@ -58,10 +58,13 @@ package struct Placement: Hashable, Codable, Sendable {
   package var maxSkew: Int?
   /// Labels a host must have.
   package var require: [String: String]
+  /// Labels of the hosts that are taken first, as far as the spread lets them; nil: none.
+  package var prefer: [String: String]?
 
-  package init(maxSkew: Int? = 1, require: [String: String] = [:]) {
+  package init(maxSkew: Int? = 1, require: [String: String] = [:], prefer: [String: String]? = nil) {
     self.maxSkew = maxSkew
     self.require = require
+    self.prefer = prefer
   }
 }
 

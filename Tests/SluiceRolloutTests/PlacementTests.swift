@@ -161,4 +161,25 @@ import Testing
     bench.run()
     #expect(bench.record.rollout == nil && bench.serving.count == 4)
   }
+
+  @Test func `preferred hosts are taken first, as far as the spread and their slots let them`() throws {
+    var bench = Bench(Bench.policy(replicas: 3) { $0.placement.prefer = ["disk": "ssd"] }, racks: 2, hostsPerRack: 2, slots: 1)
+    let racks = bench.view.fleet.racks.map { rack in
+      Rack(
+        name: rack.name,
+        hosts: rack.hosts.map { host in
+          var host = host
+          if host.name == "a2" || host.name == "b2" { host.labels["disk"] = "ssd" }
+          return host
+        })
+    }
+    bench.view = FleetView(fleet: Fleet(name: "test", racks: racks), gateways: bench.view.gateways)
+    bench.take(epoch: 1)
+    try bench.apply(1)
+    bench.run()
+    #expect(bench.hosts == ["a1", "a2", "b2"])
+    try bench.command(.scale(4))
+    bench.run()
+    #expect(bench.hosts == ["a1", "a2", "b1", "b2"])
+  }
 }

@@ -31,8 +31,9 @@ struct Placement {
   private struct Candidate {
     let host: Int
     let port: Int
-    /// Fewest instances first, then the replaced one's host, then the most free slots, then the fleet's order.
-    let rank: (Int, Int, Int, Int)
+    /// Fewest preferred labels lacking first, then the fewest instances, then the replaced one's host, then the most free slots, then the
+    /// fleet's order.
+    let rank: (lacking: Int, Int, Int, Int, Int)
   }
 
   /// `counted` are the instances of the goal that stay.
@@ -92,13 +93,14 @@ struct Placement {
     return place(number: number, release: release, secrets: secrets, near: nil)
   }
 
-  /// Racks that keep the spread first, then the old instance's, then those with the fewest; within them by the candidates' ranks.
+  /// Racks that keep the spread first, then those with a host as preferred, then the old instance's, then those with the fewest; within them
+  /// by the candidates' ranks.
   private mutating func candidate(near old: Instance?) -> Candidate? {
     let oldRack = old.flatMap { map.rackIndex(of: $0.host) }
-    if let oldRack, keepsSpread(oldRack), let near = best(of: oldRack, near: old) { return near }
-    var best: (rack: (Int, Int, Int), candidate: Candidate)?
+    if let oldRack, keepsSpread(oldRack), let near = best(of: oldRack, near: old), near.rank.lacking == 0 { return near }
+    var best: (rack: (Int, Int, Int, Int), candidate: Candidate)?
     for rack in map.racks.indices {
-      let key = (keepsSpread(rack) ? 0 : 1, rack == oldRack ? 0 : 1, inRack[rack])
+      var key = (keepsSpread(rack) ? 0 : 1, 0, rack == oldRack ? 0 : 1, inRack[rack])
       if let best, best.rack < key { continue }
       let found: Candidate?
       if rack == oldRack {
@@ -110,6 +112,8 @@ struct Placement {
         bestOfRack[rack] = .some(found)
       }
       guard let found else { continue }
+      key.1 = found.rank.lacking
+      if let best, best.rack < key { continue }
       if let best, best.rack == key, best.candidate.rank < found.rank { continue }
       best = (key, found)
     }
@@ -122,12 +126,12 @@ struct Placement {
     let oldHost = old.flatMap { map.index(of: $0.host) }
     var fullOfPorts: [Int] = []
     while true {
-      var best: (host: Int, rank: (Int, Int, Int, Int))?
+      var best: (host: Int, rank: (lacking: Int, Int, Int, Int, Int))?
       for host in map.racks[rack] {
         let use = uses[host] ?? Use()
         let free = freeSlots(host, use)
         guard free > 0 else { continue }
-        let rank = (use.ofGoal, host == oldHost ? 0 : 1, -free, host)
+        let rank = (lacking: map.hosts[host].lacking(policy.placement.prefer), use.ofGoal, host == oldHost ? 0 : 1, -free, host)
         if let best, best.rank < rank { continue }
         if places.allow(host), !fullOfPorts.contains(host) { best = (host, rank) }
       }

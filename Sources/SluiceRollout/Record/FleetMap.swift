@@ -115,6 +115,9 @@ package final class Occupancy: Sendable {
 }
 
 extension Host {
+  /// How many of these labels it does not have.
+  func lacking(_ preferred: [String: String]?) -> Int { preferred?.count { labels[$0.key] != $0.value } ?? 0 }
+
   /// Whether it has every one of these labels.
   func has(_ required: [String: String]) -> Bool { required.allSatisfy { labels[$0.key] == $0.value } }
 }
