@@ -114,6 +114,8 @@ struct RunnerSession {
     case .events(let events): try step(events)
     case .inbox:
       let commands = try ports.store.takeCommands(runner.fleet.name)
+      // A drain from another terminal comes with other cordons.
+      engine.cordons = try ports.store.load(runner.fleet.name).cordons
       try step(commands.map { .input($0.service, .command($0.command)) })
     case .interrupted:
       interruptions += 1

@@ -1,6 +1,7 @@
 public import SluiceModel
 
-/// Which side of a split a user is on: first the tester's own word, then the deny list, then the allow list, then the bucket.
+/// Which side of a split a user is on: first the deny list, then the allow list, then the tester's own
+/// word, then the bucket (DESIGN section 4, rule 5).
 public struct SplitRule: Sendable {
   /// The two sides of a split.
   public enum Side: String, Hashable, Sendable, CaseIterable {
@@ -29,9 +30,9 @@ public struct SplitRule: Sendable {
   /// The side of the user with this key and its `hash`.
   @inlinable
   public func side(_ key: UnsafeRawBufferPointer, hash: UInt32, override: Side? = nil) -> Side {
-    if let override { return override }
     if denied.contains(key, hash: hash) { return .stable }
     if allowed.contains(key, hash: hash) { return .canary }
+    if let override { return override }
     return UserBucket(hash: hash).isWithin(share) ? .canary : .stable
   }
 

@@ -94,25 +94,41 @@ extension EndToEnd {
       #expect(summary.lost == 0, "\(summary.losses)")
     }
 
-    @Test("a drain in the middle of a rollout is refused and says what to do")
-    func refusesInMidRollout() async throws {
+    @Test("a drain in the middle of a rollout is taken into its next waves, and into those of a resume")
+    func inMidRollout() async throws {
       var shop = Site.Shop()
-      shop.replicas = 2
-      let site = try await site("e2e-mid", racks: 1, shop: shop)
-      try site.release("v2", fault: "start-delay=3s")
+      shop.replicas = 4
+      shop.strategy = "rolling: { maxUnavailable: 0, maxSurge: 1 }"
+      let site = try await site("e2e-mid", racks: 2, shop: shop)
+      let load = try Load(["\(site.rig.address(of: "g1")):80"], in: site.directory, clients: 20, longClients: 5, rate: 200)
+      try site.release("v2", fault: "start-delay=1s")
       try site.service("v2", shop)
       let apply = try site.start("apply", "-f", "manifests", "--yes")
       try await Program.until("the rollout runs") { try await site.status().first?.rollout?.wave != nil }
-      let held = try await site.sluice("drain", "a1", "--yes")
-      #expect(held.status == 75 && held.error.contains("sluice rollout abort"), "\(held.all)")
-      apply.send(SIGINT)
-      let stopped = try await apply.wait(.seconds(30))
+      let handed = try await site.sluice("drain", "b1", "--yes")
+      #expect(handed.status == 3 && handed.error.contains("handed to"), "\(handed.all)")
+      let output = try await apply.wait(.seconds(120))
+      #expect(output.status == 0, "\(output.all)")
+      let after = try #require(try await site.status().first)
+      #expect(after.serving == 4 && after.instances.allSatisfy { $0.release == 2 && $0.host != "b1" }, "\(after)")
+      let undrained = try await site.sluice("undrain", "b1", "--yes")
+      #expect(undrained.status == 0, "\(undrained.all)")
+
+      try site.release("v3", fault: "start-delay=1s")
+      try site.service("v3", shop)
+      let second = try site.start("apply", "-f", "manifests", "--yes")
+      try await Program.until("the rollout runs") { try await site.status().first?.rollout?.wave != nil }
+      second.send(SIGINT)
+      let stopped = try await second.wait(.seconds(30))
       #expect(stopped.status == 130, "\(stopped.all)")
       let unfinished = try await site.sluice("drain", "a1", "--yes")
-      #expect(unfinished.status == 1 && unfinished.error.contains("sluice rollout resume shop"), "\(unfinished.all)")
-      #expect(try await hosts(site).allSatisfy { !$0.drained })
+      #expect(unfinished.status == 3 && unfinished.error.contains("sluice rollout resume shop"), "\(unfinished.all)")
       let resumed = try await site.sluice("rollout", "resume", "shop", "--yes")
       #expect(resumed.status == 0, "\(resumed.all)")
+      let last = try #require(try await site.status().first)
+      #expect(last.serving == 4 && last.instances.allSatisfy { $0.release == 3 && $0.host != "a1" }, "\(last)")
+      let summary = try await load.finish()
+      #expect(summary.lost == 0, "\(summary.losses)")
     }
   }
 }

@@ -53,7 +53,7 @@ extension WithGateway {
       }
     }
 
-    @Test func `a tester's word goes before the lists, those before the bucket, and no target sees the secret`() async throws {
+    @Test func `the lists go before a tester's word, that before the bucket, and no target sees the secret`() async throws {
       try await withGateway(upstreams: 2) { gateway, upstreams in
         let table = TestGateway.split(1, stable: [upstreams[0]], canary: [upstreams[1]], share: 5_000) {
           $0.allow = ["listed", "both"]
@@ -67,7 +67,7 @@ extension WithGateway {
         let word = { (side: String) in "X-Split: \(side) \(TestGateway.secret)\r\n" }
         let cases: [(user: String?, fields: String, answered: String)] = [
           (inside, "", "u2"), (outside, "", "u1"), ("listed", "", "u2"), ("denied", "", "u1"), ("both", "", "u1"), (nil, "", "u1"),
-          (outside, word("canary"), "u2"), (inside, word("stable"), "u1"), ("denied", word("canary"), "u2"), (nil, word("canary"), "u2"),
+          (outside, word("canary"), "u2"), (inside, word("stable"), "u1"), ("denied", word("canary"), "u1"), ("listed", word("stable"), "u2"), (nil, word("canary"), "u2"),
           (outside, "x-SPLIT: canary \(TestGateway.secret)\r\n", "u2"), (outside, "X-Split: canary wrong\r\n", "u1"),
           (inside, "X-Split: stable wrong\r\n", "u2"), (outside, "X-Split: canary\r\nX-Split: canary \(TestGateway.secret)\r\n", "u1"),
           (outside, word("Canary"), "u1"), (inside, "X-Split:\r\n", "u2"),

@@ -61,6 +61,7 @@ private struct Cordoning {
     let named = try hosts(workspace, console)
     try change.confirm("\(drains ? "Drain" : "Undrain") \(named.map(\.rawValue).joined(separator: ", "))?", console)
     let words = "\(drains ? "drain" : "undrain") \(place)"
+    if try leave(drains, named, overridesFloor, workspace, console) { throw ExitStatus.waiting }
     let remedy = "wait until it has ended (sluice status --watch), or sluice rollout abort SERVICE takes it back; then sluice \(words)"
     try await FleetSession.with(workspace, change, command: words, console: console, heldRemedy: remedy) { session in
       let stored = try session.store.load(workspace.fleet.name)
@@ -68,7 +69,6 @@ private struct Cordoning {
       let command = session.command(.settle(cause: drains ? "drain" : "undrain", overrideFloor: overridesFloor))
       let released = stored.records.filter { $0.stable?.release != nil || $0.rollout != nil }
       let unfinished = released.filter { $0.rollout != nil }
-      if drains, let record = unfinished.first { throw unfinishedRefusal(record) }
       let records = released.filter { $0.rollout == nil }.sorted { ($0.policy.tier, $0.service) < ($1.policy.tier, $1.service) }
       if drains, !overridesFloor {
         // One after another, each on what the last would leave: they share the slots.
@@ -86,17 +86,38 @@ private struct Cordoning {
       for record in unfinished {
         console.complain(
           "the rollout of \(record.service) is unfinished: it was left as it stands",
-          remedy: "sluice rollout resume \(record.service), or sluice rollout abort \(record.service)")
+          remedy:
+            "sluice rollout resume \(record.service), or sluice rollout abort \(record.service): both \(drains ? "leave" : "may use") \(place)"
+        )
         ended = ended ?? ExitStatus.waiting
       }
       if let ended { throw ended }
     }
   }
 
-  private func unfinishedRefusal(_ record: ServiceRecord) -> Refusal {
-    Refusal(
-      "a rollout of \(record.service) is unfinished, and \(place) cannot be drained in the middle of it",
-      remedy: "sluice rollout resume \(record.service), or sluice rollout abort \(record.service); then sluice drain \(place)")
+  /// In the middle of rollouts that a process of this machine drives: they plan around the place from their next wave on. True when it was
+  /// left to them; what other services have there is for a second call.
+  private func leave(
+    _ drains: Bool, _ named: [HostName], _ overridesFloor: Bool, _ workspace: Workspace, _ console: Console
+  ) throws -> Bool {
+    guard let holder = MachineLock.holder(directory: workspace.directory.path, fleet: workspace.fleet.name),
+      !workspace.gateways.flatMap(\.processes).contains(where: { named.contains($0.host) })
+    else { return false }
+    let store = try SQLiteStore(directory: workspace.directory.path, fleet: workspace.fleet.name)
+    let stored = try store.load(workspace.fleet.name)
+    let driven = stored.records.filter { $0.rollout != nil }
+    guard !driven.isEmpty else { return false }
+    let cordons = drains ? stored.cordons + named.filter { !stored.cordons.contains($0) } : stored.cordons.filter { !named.contains($0) }
+    try store.setCordons(cordons, fleet: workspace.fleet.name)
+    let command = FleetSession.command(.settle(cause: drains ? "drain" : "undrain", overrideFloor: overridesFloor))
+    for record in driven { _ = try store.leaveCommand(StoredCommand(service: record.service, command: command)) }
+    let services = driven.map(\.service.rawValue).joined(separator: ", ")
+    console.say(
+      "\(place) \(drains ? "gets nothing new" : "may have instances again"): handed to \(holder.who) (\(holder.command), pid \(holder.pid)), who rolls out \(services)"
+    )
+    console.say(
+      "next: when that has ended (sluice status --watch), sluice \(drains ? "drain" : "undrain") \(place) settles the other services")
+    return true
   }
 
   /// A gateway on a drained host is drained too, for what stands in front of it.
