@@ -33,7 +33,8 @@ extension Form where Output == MaintenanceWindow {
       guard TimeZone(identifier: zone) != nil, zone == "UTC" || zone.contains("/") else {
         throw Mistake(
           problem: "names `\(zone)`, which is no time zone that this machine knows",
-          suggestion: "write a name such as `Europe/Berlin`, or `UTC`")
+          suggestion: NearestName.of(zone, in: TimeZone.knownTimeZoneIdentifiers).map { "did you mean `\($0)`?" }
+            ?? "write a name such as `Europe/Berlin`, or `UTC`")
       }
       return MaintenanceWindow(days: try days(words[0]), from: from, to: to, zone: zone, text: text)
     }

@@ -67,7 +67,8 @@ extension WithGateway {
         let word = { (side: String) in "X-Split: \(side) \(TestGateway.secret)\r\n" }
         let cases: [(user: String?, fields: String, answered: String)] = [
           (inside, "", "u2"), (outside, "", "u1"), ("listed", "", "u2"), ("denied", "", "u1"), ("both", "", "u1"), (nil, "", "u1"),
-          (outside, word("canary"), "u2"), (inside, word("stable"), "u1"), ("denied", word("canary"), "u1"), ("listed", word("stable"), "u2"), (nil, word("canary"), "u2"),
+          (outside, word("canary"), "u2"), (inside, word("stable"), "u1"), ("denied", word("canary"), "u1"),
+          ("listed", word("stable"), "u2"), (nil, word("canary"), "u2"),
           (outside, "x-SPLIT: canary \(TestGateway.secret)\r\n", "u2"), (outside, "X-Split: canary wrong\r\n", "u1"),
           (inside, "X-Split: stable wrong\r\n", "u2"), (outside, "X-Split: canary\r\nX-Split: canary \(TestGateway.secret)\r\n", "u1"),
           (outside, word("Canary"), "u1"), (inside, "X-Split:\r\n", "u2"),
