@@ -60,7 +60,7 @@ enum TaskScript {
     echo "$$" >pid.new
     mv pid.new pid
     [ "$PPID" != "$parent" ] || kill -KILL "$parent"
-    exec 6>>../lock
+    exec 6>>../../task.lock
     flock 6
     setsid sh -c 'sleep LIMIT; : >late; kill -TERM "-$(cat group)"; sleep 5; kill -KILL "-$(cat group)"' >/dev/null 2>&1 6>&- 7>&- &
     watchdog=$!
