@@ -18,17 +18,23 @@ extension Decider {
   mutating func trackHealth() {
     let gateways = requiredGateways.map { record.gateway($0) }
     for index in record.instances.indices {
-      let instance = record.instances[index]
-      switch instance.phase {
+      switch record.instances[index].phase {
       case .warming, .serving: break
       default: continue
       }
-      let verdicts = gateways.map { $0?.verdict(on: instance) ?? .unknown }
-      if verdicts.contains(where: { $0 != .healthy }) {
+      let instance = record.instances[index]
+      var isHealthy = true
+      var isUnhealthy = false
+      for gateway in gateways {
+        let verdict = gateway?.verdict(on: instance) ?? .unknown
+        if verdict != .healthy { isHealthy = false }
+        if verdict == .unhealthy { isUnhealthy = true }
+      }
+      if !isHealthy {
         if instance.healthySince != nil {
           record.instances[index].healthySince = nil
           // Its host may have died: nothing else may be due there that would tell.
-          if instance.phase == .serving, verdicts.contains(.unhealthy) { suspect(instance.host) }
+          if instance.phase == .serving, isUnhealthy { suspect(instance.host) }
         }
       } else if instance.healthySince == nil {
         record.instances[index].healthySince = now
@@ -43,8 +49,9 @@ extension Decider {
 
   /// An unreachable host's instances are declared lost; they keep their reservation until the host is seen again.
   mutating func loseInstances() {
+    let unreachable = record.hosts.contains { if case .unreachable = $0.reach { true } else { false } }
     var lost: [HostName] = []
-    for instance in record.instances {
+    for instance in unreachable ? record.instances : [] {
       guard case .unreachable(let why)? = record.host(instance.host)?.reach else { continue }
       switch instance.phase {
       case .lost, .retired: continue
@@ -76,6 +83,7 @@ extension Decider {
 
   /// One switch or breaker explains what many hosts tell: a rack of several, of which none can be reached any more.
   private mutating func tellLostRacks(_ lost: [HostName]) {
+    if lost.isEmpty { return }
     for rack in view.fleet.racks where rack.hosts.contains(where: { lost.contains($0.name) }) {
       let hosts = rack.hosts.filter { $0.slots > 0 }.map(\.name)
       let isLost = hosts.allSatisfy { host in if case .unreachable? = record.host(host)?.reach { true } else { false } }
@@ -87,7 +95,8 @@ extension Decider {
 
   /// Moves each instance as far as it can go by itself. Rule 3's order of a stop is the second half of this function, and nowhere else.
   mutating func moveInstances() {
-    for instance in record.instances {
+    // What stands as it is wanted is most of them, and nothing is to be done about it.
+    for instance in record.instances.filter({ $0.condemned != nil || !$0.isAtRest }) {
       guard record.openAttempt(on: .instance(instance.number)) == nil || isWaiting(instance) else { continue }
       if instance.condemned == nil { advance(instance) } else { retire(instance) }
     }
@@ -103,7 +112,7 @@ extension Decider {
   private mutating func advance(_ instance: Instance) {
     switch instance.phase {
     case .reserved, .serving, .retired, .lost:
-      return  // A wave starts what is reserved.
+      return  // `isAtRest`: a wave starts what is reserved.
     case .starting:
       if !isInterrupted, isStaged(instance) { open(.start(instance.host, instance: instance.number)) }
     case .checking:

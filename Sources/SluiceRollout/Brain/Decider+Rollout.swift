@@ -275,20 +275,24 @@ extension Decider {
     // Where a gateway is silent, it is the gateway that is waited for.
     if requiredGateways.contains(where: isSilent) { return false }
     let bounds = policy.strategy.rules.bounds(replicas: rollout.goal.replicas)
-    let left = record.instances.filter { record.serves($0) && $0.number != instance.number }
-    if left.count < bounds.floor {
-      let serving = left.count + (record.serves(instance) ? 1 : 0)
+    let stays: (Instance) -> Bool = { [record] in record.serves($0) && $0.number != instance.number }
+    let left = record.instances.count(where: stays)
+    if left < bounds.floor {
+      let serving = left + (record.serves(instance) ? 1 : 0)
       record.rollout?.gate = .servingFloor(serving: serving, floor: bounds.floor)
       return false
     }
     if let share = manner.rackLossFloor {
       let least = share.roundedUp(of: rollout.goal.replicas)
+      var inRack = [Int](repeating: 0, count: view.map.racks.count)
+      for instance in record.instances where stays(instance) {
+        if let rack = view.map.rackIndex(of: instance.host) { inRack[rack] += 1 }
+      }
       // What is lost with its own rack anyway makes that loss no worse.
-      let own = view.rack(of: instance.host)
-      for rack in view.fleet.racks where rack.name != own {
-        let remaining = left.count { view.rack(of: $0.host) != rack.name }
-        if remaining < least {
-          record.rollout?.gate = .rackLossFloor(rack.name, remaining: remaining, floor: least)
+      let own = view.map.rackIndex(of: instance.host)
+      for (rack, count) in inRack.enumerated() where rack != own {
+        if left - count < least {
+          record.rollout?.gate = .rackLossFloor(view.fleet.racks[rack].name, remaining: left - count, floor: least)
           return false
         }
       }

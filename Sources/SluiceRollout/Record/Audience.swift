@@ -73,9 +73,9 @@ package struct StepState: Hashable, Codable, Sendable {
 extension ServiceRecord {
   /// Whether users are sent to instances of that release, as decided.
   package func carriesUsers(_ release: ReleaseNumber) -> Bool {
-    guard let rollout, let audience = rollout.audience else { return true }
+    guard let audience = rollout?.audience else { return true }
     if release == audience.release { return audience.share != .nobody }
-    if release == rollout.origin.release { return audience.share != .everybody }
+    if release == rollout?.origin.release { return audience.share != .everybody }
     return audience.share == .shared
   }
 

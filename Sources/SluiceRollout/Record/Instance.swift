@@ -48,6 +48,14 @@ package struct Instance: Hashable, Codable, Sendable {
   /// Whether it has come as far as a wanted instance comes, healthy at the moment or not.
   package var isSettled: Bool { phase == .serving }
 
+  /// Whether it moves no further by itself while it is wanted.
+  var isAtRest: Bool {
+    switch phase {
+    case .reserved, .serving, .retired, .lost: true
+    case .starting, .checking, .warming, .draining, .stopping: false
+    }
+  }
+
   /// Whether it exists or is about to: what planning counts against the cap.
   package var takesPlace: Bool { isExisting || phase == .reserved }
 }
