@@ -25,13 +25,13 @@ import Testing
         $0.strategy = .rolling(Rolling(maxUnavailable: .count(1), maxSurge: .count(1), rackLossFloor: .count(1)))
       }, racks: 2)
     let crowded = try #require(["a1", "b1"].first { host in bench.hosts.count { $0 == HostName(host) } == 2 })
-    bench.view.cordons = [HostName(crowded)]
+    bench.cordon([HostName(crowded)])
     try bench.command(.settle(cause: "drain", overrideFloor: false))
     bench.run(steps: 200) {
       if case .rackLossFloor? = $0.record.rollout?.gate { true } else { false }
     }
     #expect(bench.record.rollout != nil)
-    bench.view.cordons = []
+    bench.cordon([])
     try bench.command(.settle(cause: "undrain", overrideFloor: false))
     bench.run()
     #expect(bench.record.rollout == nil)
