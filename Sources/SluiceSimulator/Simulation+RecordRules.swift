@@ -50,7 +50,8 @@ extension Simulation {
       guard case .bad = release.status, before.release(release.number)?.status == .candidate,
         let failure = after.rollout?.failures.last, let host = failure.host, hosts[host]?.answers == false
       else { continue }
-      violate("7", "release \(release.number) is marked bad for what happened on \(host), which does not answer: \(failure.failure.message)")
+      violate(
+        "7", "release \(release.number) is marked bad for what happened on \(host), which does not answer: \(failure.failure.message)")
     }
   }
 
