@@ -23,7 +23,9 @@ package struct Coverage: Hashable, Sendable {
     }
   }
 
-  package static let actions = ["look", "stage", "start", "check", "stop", "table", "remove table", "hook", "replicate"]
+  package static let actions = [
+    "look", "stage", "start", "check", "stop", "table", "remove table", "hook", "task", "analysis check", "replicate",
+  ]
   /// The first: none of them.
   package static let faults: [Scenario.Fault.Kind.Name?] = [nil] + Scenario.Fault.Kind.Name.allCases.map(\.self)
 

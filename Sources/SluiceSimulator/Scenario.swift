@@ -48,6 +48,9 @@ package struct Scenario: Sendable {
     return .apply(policy: policy, digest: digest(release), spec: spec, secrets: "s\(release / 3)", force: false)
   }
 
+  /// The release that an operator applies in mid-rollout.
+  static let superseding = 90
+
   /// What the service's record knows a release by.
   static func digest(_ release: Int) -> Digest { Digest("digest-\(release)") }
 

@@ -111,7 +111,7 @@ extension Simulation {
     case "pause": command = .pause
     case "interrupt": command = .interrupt
     case "restart": command = .restart(instance: nil)
-    case "supersede": command = applied(90)
+    case "supersede": command = applied(Scenario.superseding)
     case "rollback": command = .rollback(to: nil)
     case "retry": command = .retry
     case "promote": command = .promote(full: false)

@@ -48,9 +48,10 @@ extension Simulation {
     }
     for release in after.releases {
       guard case .bad = release.status, before.release(release.number)?.status == .candidate,
-        let failure = after.rollout?.failures.last, let host = failure.host, hosts[host]?.powered == false
+        let failure = after.rollout?.failures.last, let host = failure.host, hosts[host]?.answers == false
       else { continue }
-      violate("7", "release \(release.number) is marked bad for what happened on \(host), which is dead: \(failure.failure.message)")
+      violate(
+        "7", "release \(release.number) is marked bad for what happened on \(host), which does not answer: \(failure.failure.message)")
     }
   }
 

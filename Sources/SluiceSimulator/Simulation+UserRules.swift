@@ -93,6 +93,6 @@ extension Simulation {
   /// The number that the scenario knows a release by.
   func scenarioRelease(_ release: ReleaseNumber, in record: ServiceRecord) -> Int? {
     guard let digest = record.release(release)?.digest else { return nil }
-    return scenario.releases.first { Scenario.digest($0) == digest }
+    return (scenario.releases + [Scenario.superseding]).first { Scenario.digest($0) == digest }
   }
 }

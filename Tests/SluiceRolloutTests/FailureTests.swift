@@ -211,6 +211,16 @@ import Testing
     #expect(bench.record.ended?.result == .succeeded)
   }
 
+  @Test func `a pause does not wait for a hook that hangs`() throws {
+    var bench = try Bench.released(Bench.policy { $0.hooks = [.preDeploy: "hook"] })
+    try bench.apply(2)
+    bench.run { $0.open.contains { isHook($0.action) } }
+    try bench.command(.pause)
+    bench.pass(.minutes(10))
+    #expect(bench.record.rollout?.direction != .forward)
+    #expect(!bench.record.attempts.contains { isHook($0.action) })
+  }
+
   @Test func `an instance that no gateway reaches condemns its release only when its host is there`() throws {
     for answers in [true, false] {
       var bench = try Bench.released(Bench.policy())

@@ -25,8 +25,9 @@ extension Decider {
 
   /// Nothing got better for `progressDeadline`.
   mutating func guardDeadline() {
-    guard let rollout = record.rollout, rollout.stoppedBy == nil, !rollout.interrupted, rollout.pausedBy == nil || rollout.wave != nil
-    else { return }
+    guard let rollout = record.rollout, rollout.stoppedBy == nil, !rollout.interrupted else { return }
+    // A pause takes as long as the operator likes; what goes on meanwhile, a wave or a hook, does not.
+    guard rollout.pausedBy == nil || rollout.wave != nil || record.openAttempt(on: .hook) != nil else { return }
     let deadline = rollout.progressAt + policy.progressDeadline
     guard now >= deadline else { return wake(at: deadline) }
     if let call = rollout.hooks.first, !call.decides, rollout.stage == .postDeploy || rollout.stage == .closing {
