@@ -24,10 +24,11 @@ extension Simulation {
     if let first = unsettled.first { violate("4", "wave \(wave.number) begins while \(first.number) is \(first.phase)") }
   }
 
-  /// Rule 4 on the state after a stop: what would remain if any one rack were lost. What goes makes the loss of its own rack no worse.
+  /// Rule 4 on the state after a stop: what would remain if any one rack were lost. What goes makes the loss of its own rack no worse;
+  /// where a rack is lost, no second loss is planned for.
   mutating func checkRackLoss(_ taken: [Instance], _ after: ServiceRecord, _ rollout: Rollout) {
     guard case .rolling(let rolling) = scenario.policy.strategy, let share = rolling.rackLossFloor, rollout.goal.release != nil,
-      !isRackLossAllowed
+      !isRackLossAllowed, !scenario.fleet.racks.contains(where: after.isLost)
     else { return }
     let least = share.roundedUp(of: rollout.goal.replicas)
     for rack in scenario.fleet.racks where taken.contains(where: { scenario.fleet.host($0.host)?.rack != rack.name }) {

@@ -15,7 +15,7 @@ extension EndToEnd {
       for version in ["v1", "v2"] { try site.release(version) }
       try site.gateway()
       var shop = Site.Shop()
-      shop.strategy = "rolling: { maxUnavailable: 0, maxSurge: 2, order: rack, rackLossFloor: 4 }"
+      shop.strategy = "rolling: { maxUnavailable: 0, maxSurge: 2, order: rack, rackLossFloor: 50% }"
       shop.minHealthyTime = "2s"
       shop.more.append("failureBudget: \(budget)")
       try site.service("v1", shop)

@@ -37,4 +37,17 @@ import Testing
     #expect(bench.record.rollout == nil)
     #expect(bench.serving.count == 3)
   }
+
+  @Test func `while a rack is lost no second loss is planned for, and going back gets to its end`() throws {
+    let policy = Bench.policy(replicas: 6) {
+      $0.strategy = .rolling(Rolling(maxSurge: .count(2), rackOrder: true, rackLossFloor: .count(4)))
+    }
+    var bench = try Bench.released(policy, hostsPerRack: 2)
+    try bench.apply(2)
+    bench.run { $0.record.rollout?.wave?.number == 2 && $0.record.rollout?.wave?.stage == .running }
+    for host in ["c1", "c2"] as [HostName] { bench.tell(.hostUnreachable(host, "no route")) }
+    bench.run()
+    #expect(bench.record.ended?.result == .rolledBack && bench.serving.count == 6)
+    #expect(bench.events.count { $0.kind == "rack-lost" && $0.text == "rack-c is lost: none of its hosts c1, c2 can be reached" } == 1)
+  }
 }

@@ -86,8 +86,7 @@ extension Decider {
     if lost.isEmpty { return }
     for rack in view.fleet.racks where rack.hosts.contains(where: { lost.contains($0.name) }) {
       let hosts = rack.hosts.filter { $0.slots > 0 }.map(\.name)
-      let isLost = hosts.allSatisfy { host in if case .unreachable? = record.host(host)?.reach { true } else { false } }
-      guard isLost, hosts.count > 1 else { continue }
+      guard record.isLost(rack), hosts.count > 1 else { continue }
       let names = hosts.map(\.rawValue).joined(separator: ", ")
       note(.failure, "rack-lost", "\(rack.name) is lost: none of its hosts \(names) can be reached")
     }

@@ -282,7 +282,8 @@ extension Decider {
       record.rollout?.gate = .servingFloor(serving: serving, floor: bounds.floor)
       return false
     }
-    if let share = manner.rackLossFloor {
+    // Where a rack is lost, that is the loss which the floor is for: what is left stands, and no second loss is planned for.
+    if let share = manner.rackLossFloor, !view.fleet.racks.contains(where: record.isLost) {
       let least = share.roundedUp(of: rollout.goal.replicas)
       var inRack = [Int](repeating: 0, count: view.map.racks.count)
       for instance in record.instances where stays(instance) {

@@ -82,6 +82,12 @@ package struct ServiceRecord: Hashable, Codable, Sendable {
       && policy.placement.require == other.policy.placement.require
   }
 
+  /// Whether none of the rack's hosts that could have an instance can be reached.
+  package func isLost(_ rack: Rack) -> Bool {
+    let hosts = rack.hosts.filter { $0.slots > 0 }
+    return !hosts.isEmpty && hosts.allSatisfy { if case .unreachable? = host($0.name)?.reach { true } else { false } }
+  }
+
   /// What shall be, rollout or none.
   package var goal: Goal? { rollout?.goal ?? stable }
 }
