@@ -83,12 +83,13 @@ package struct Engine: Sendable {
       records.insert(record, at: index)
       services.insert(record.service, at: index)
     }
-    stale = nil
+    if stale != nil { occupancy = occupancy.replacing(record) }
+    stale?.removeAll { $0 == record.service }
   }
 
   /// What a decision about `service` sees of the rest.
   package func view(for service: ServiceName) -> FleetView {
-    var view = FleetView(occupancy: isCurrent(for: service) ? occupancy : currentOccupancy(), gateways: gateways)
+    var view = FleetView(occupancy: currentOccupancy(for: service), gateways: gateways)
     view.zones = zones
     view.standings = (record(service)?.policy.after ?? []).compactMap { name in
       record(name).map { Standing($0, isOutOfReach: outOfReach.contains(name)) }
@@ -99,7 +100,7 @@ package struct Engine: Sendable {
   /// The same with the record of one service only, which sees what all hold: for who acts on no other. Copying it costs one record.
   func alone(_ service: ServiceName) -> Engine {
     var engine = self
-    engine.occupancy = isCurrent(for: service) ? occupancy : currentOccupancy()
+    engine.occupancy = currentOccupancy(for: service)
     engine.stale = []
     engine.records = record(service).map { [$0] } ?? []
     engine.services = engine.records.map(\.service)
@@ -109,11 +110,15 @@ package struct Engine: Sendable {
   /// A service's own part in the occupancy may be old: it decides by its record.
   private func isCurrent(for service: ServiceName) -> Bool { stale?.allSatisfy { $0 == service } ?? false }
 
-  private func currentOccupancy() -> Occupancy { Occupancy(map: map, cordons: cordons, records: records) }
+  private func currentOccupancy(for service: ServiceName) -> Occupancy {
+    if isCurrent(for: service) { return occupancy }
+    guard let stale else { return Occupancy(map: map, cordons: cordons, records: records) }
+    return stale.compactMap { record($0) }.reduce(occupancy) { $0.replacing($1) }
+  }
 
   private mutating func refreshOccupancy(for service: ServiceName) {
     if isCurrent(for: service) { return }
-    occupancy = currentOccupancy()
+    occupancy = currentOccupancy(for: service)
     stale = []
   }
 

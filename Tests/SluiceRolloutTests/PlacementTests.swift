@@ -182,4 +182,31 @@ import Testing
     bench.run()
     #expect(bench.hosts == ["a1", "a2", "b1", "b2"])
   }
+
+  @Test func `an occupancy that follows one service's record is the one that is made anew`() throws {
+    var bench = try Bench.released(Bench.policy(replicas: 5) { $0.placement.require = [:] }, hostsPerRack: 2)
+    var other = bench.record.policy
+    other.name = "web"
+    var records = [bench.record, ServiceRecord(policy: other)]
+    records[1].instances = bench.record.instances.prefix(3).map { instance in
+      Instance(
+        number: instance.number, release: instance.release, host: instance.host, address: instance.address, port: instance.port + 500,
+        secrets: "")
+    }
+    let map = FleetMap(bench.view.fleet)
+    var followed = Occupancy(map: map, cordons: ["b1"], records: records)
+    for count in [7, 2, 4] {
+      try bench.command(.scale(count))
+      bench.run()
+      records[0] = bench.record
+      followed = followed.replacing(bench.record)
+      let anew = Occupancy(map: map, cordons: ["b1"], records: records)
+      for host in map.hosts.indices {
+        #expect(followed.held(on: host) == anew.held(on: host))
+        #expect(followed.count(ofOthersThan: "web", on: host) == anew.count(ofOthersThan: "web", on: host))
+      }
+      #expect(followed.room(labels: [:]) == anew.room(labels: [:]))
+      #expect(followed.hosts(of: "shop") == anew.hosts(of: "shop"))
+    }
+  }
 }

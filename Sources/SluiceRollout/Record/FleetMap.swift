@@ -37,20 +37,26 @@ package final class FleetMap: Sendable {
   func rackIndex(of name: HostName) -> Int? { numbers[name].map { rackOfHost[$0] } }
 }
 
-/// The slots and ports that the instances of all services hold: never changed, made anew when some service's instances have changed.
+/// The slots and ports that the instances of all services hold: another one is made when some service's instances have changed.
 ///
 /// A service sees in it what the others hold. Its own part may be older than its record, and is left out wherever it decides.
-package final class Occupancy: Sendable {
+package struct Occupancy: Sendable {
   let map: FleetMap
   let cordons: [HostName]
   /// What is held on each host.
-  private let reservations: [[Reservation]]
+  private var reservations: [[Reservation]]
   /// On which hosts each service's instances are, one entry an instance.
-  private let hostsOfService: [ServiceName: [Int]]
+  private var hostsOfService: [ServiceName: [Int]]
   /// Which hosts are cordoned.
   let isCordoned: [Bool]
   /// The free slots of each rack's hosts that have the labels asked for, for each set of labels that a service asks for.
-  private let rooms: [[String: String]: [Int]]
+  private var rooms: [Room]
+
+  private struct Room {
+    let labels: [String: String]
+    /// By the rack's place in the fleet.
+    var free: [Int]
+  }
 
   package init(map: FleetMap, cordons: [HostName], records: [ServiceRecord]) {
     self.map = map
@@ -72,12 +78,38 @@ package final class Occupancy: Sendable {
     var isCordoned = [Bool](repeating: false, count: map.hosts.count)
     for host in cordons { if let index = map.index(of: host) { isCordoned[index] = true } }
     self.isCordoned = isCordoned
-    var rooms: [[String: String]: [Int]] = [:]
-    for record in records where rooms[record.policy.placement.require] == nil {
-      let labels = record.policy.placement.require
-      rooms[labels] = Self.room(map, isCordoned, reservations, labels: labels)
+    rooms = []
+    for record in records { addRoom(labels: record.policy.placement.require) }
+  }
+
+  /// The same with what the service holds as its record says now.
+  package func replacing(_ record: ServiceRecord) -> Occupancy {
+    var new = self
+    let old = hostsOfService[record.service] ?? []
+    for host in old { new.reservations[host].removeAll { $0.instance.service == record.service } }
+    var hosts: [Int] = []
+    for instance in record.instances {
+      guard let host = map.index(of: instance.host) else { continue }
+      hosts.append(host)
+      new.reservations[host].append(
+        Reservation(instance: InstanceID(service: record.service, number: instance.number), host: instance.host, port: instance.port))
     }
-    self.rooms = rooms
+    new.hostsOfService[record.service] = hosts
+    for host in Set(old + hosts).sorted() where !isCordoned[host] {
+      let slots = map.hosts[host].slots
+      let difference = max(0, slots - new.reservations[host].count) - max(0, slots - reservations[host].count)
+      if difference == 0 { continue }
+      for index in rooms.indices where map.hosts[host].has(rooms[index].labels) {
+        new.rooms[index].free[map.rackOfHost[host]] += difference
+      }
+    }
+    new.addRoom(labels: record.policy.placement.require)
+    return new
+  }
+
+  private mutating func addRoom(labels: [String: String]) {
+    if rooms.contains(where: { $0.labels == labels }) { return }
+    rooms.append(Room(labels: labels, free: Self.room(map, isCordoned, reservations, labels: labels)))
   }
 
   /// What services other than `service` hold on a host.
@@ -99,7 +131,9 @@ package final class Occupancy: Sendable {
   func held(on host: Int) -> Int { reservations[host].count }
 
   /// For each rack, the slots that nobody holds of its hosts that have these labels and are not cordoned.
-  func room(labels: [String: String]) -> [Int] { rooms[labels] ?? Self.room(map, isCordoned, reservations, labels: labels) }
+  func room(labels: [String: String]) -> [Int] {
+    rooms.first { $0.labels == labels }?.free ?? Self.room(map, isCordoned, reservations, labels: labels)
+  }
 
   private static func room(
     _ map: FleetMap, _ isCordoned: [Bool], _ reservations: [[Reservation]], labels: [String: String]
