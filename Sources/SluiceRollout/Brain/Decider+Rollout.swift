@@ -87,10 +87,6 @@ extension Decider {
       return progress()
     }
     if isFrozen(rollout) { return }
-    if let rest = rollout.restUntil {
-      if rest > now { return wake(at: rest) }
-      record.rollout?.restUntil = nil
-    }
     // What is on its way out is gone, its address too, before the next wave counts slots and ports.
     if record.instances.contains(where: { ($0.condemned != nil && $0.isExisting) || $0.phase == .retired }) { return }
     // What no wave looks after any more (it was cut short): what was only reserved is given up, the rest is brought to its end first: it
@@ -99,7 +95,11 @@ extension Decider {
     if record.instances.contains(where: { $0.condemned == nil && $0.isExisting && !$0.isSettled }) { return }
     // Every gateway has the last table, and its word on health, before anything more is taken out. One that is silent is a gate (`noteGate`).
     if record.table.content != nil, !everyGatewayHasTheTable || requiredGateways.contains(where: isSilent) { return }
-    switch planner(rollout).next() {
+    let next = planner(rollout).next()
+    // After the last wave there is nothing to rest for.
+    if case .wave = next, let rest = rollout.restUntil, rest > now { return wake(at: rest) }
+    if rollout.restUntil != nil { record.rollout?.restUntil = nil }
+    switch next {
     case .settled: if let plan = record.stepPlan { holdStep(rollout, plan) } else { settle(rollout) }
     case .wave(let replacements, let added): begin(replacements, added, rollout)
     case .waits(let serving, let floor): record.rollout?.gate = .servingFloor(serving: serving, floor: floor)
