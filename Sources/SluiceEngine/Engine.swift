@@ -137,7 +137,10 @@ package struct Engine: Sendable {
         ends[service] = record(service)?.ended?.number ?? 0
         take([.takenOver(fence)], for: service, wall: wall, &notes, &changed)
       case .input(let service, let input):
-        guard mine.contains(service) else { continue }
+        guard mine.contains(service) else {
+          if case .command(let command) = input { effects.append(.refuse(service, command: command.id, Self.notDriven(service))) }
+          continue
+        }
         resting.remove(service)
         if let failure = input.fencedOff {
           mine.removeAll { $0 == service }
@@ -189,6 +192,12 @@ package struct Engine: Sendable {
       }
     }
     return effects
+  }
+
+  /// Nobody who has typed a command is left without an answer.
+  private static func notDriven(_ service: ServiceName) -> Refusal {
+    Refusal(
+      "the command that runs does not act on \(service)", remedy: "once it has ended (sluice status --watch shows it), type it again")
   }
 
   /// The attempts that this controller has sent and that the events do not end.

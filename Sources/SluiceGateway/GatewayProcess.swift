@@ -31,10 +31,8 @@ package final class GatewayProcess: Sendable {
   ///
   /// `log` is given lines for people (standard error).
   package init(_ configuration: GatewayConfiguration, log: @escaping @Sendable (String) -> Void) throws {
-    let wrong = TrustedNetworks.invalid(configuration.trustedProxies)
-    guard wrong.isEmpty else { throw StartFailure(description: "trustedProxies: \(wrong.joined(separator: ", ")) is no network") }
-    guard !configuration.listen.isEmpty else { throw StartFailure(description: "listen names no address") }
-    let loops = max(1, configuration.loops ?? System.coreCount)
+    if let problem = configuration.problem { throw StartFailure(description: problem) }
+    let loops = configuration.loops ?? System.coreCount
     group = MultiThreadedEventLoopGroup(numberOfThreads: loops)
     side = MultiThreadedEventLoopGroup(numberOfThreads: 2)
     let settings = WorkerSettings(

@@ -22,7 +22,7 @@ struct ListenerBinder {
             try channel.pipeline.syncOperations.addHandler(ClientConnection(worker: worker))
           }
         }
-        .bind(to: try Self.socketAddress(bound)).wait()
+        .bind(to: try SocketAddress(ipAddress: bound.address, port: bound.port)).wait()
       opened.append(channel)
       bound.port = channel.localAddress?.port ?? bound.port
     }
@@ -35,7 +35,7 @@ struct ListenerBinder {
       .childChannelInitializer { channel in
         channel.eventLoop.makeCompletedFuture { try channel.pipeline.syncOperations.addHandler(HealthResponder(flag: flag)) }
       }
-      .bind(to: try Self.socketAddress(address)).wait()
+      .bind(to: try SocketAddress(ipAddress: address.address, port: address.port)).wait()
     opened.append(channel)
     return GatewayConfiguration.Address(address: address.address, port: channel.localAddress?.port ?? address.port)
   }
@@ -64,13 +64,5 @@ struct ListenerBinder {
       .serverChannelOption(.backlog, value: 4_096)
       .serverChannelOption(.maxMessagesPerRead, value: 16)
       .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
-  }
-
-  private static func socketAddress(_ address: GatewayConfiguration.Address) throws -> SocketAddress {
-    do {
-      return try SocketAddress(ipAddress: address.address, port: address.port)
-    } catch {
-      throw GatewayProcess.StartFailure(description: "\"\(address.address)\" is no numeric address")
-    }
   }
 }

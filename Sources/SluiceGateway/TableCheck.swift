@@ -17,7 +17,19 @@ extension RouteTable {
     }
     if timeouts.connect.value < 1 || timeouts.response.value < 1 || timeouts.idle.value < 1 { return "timeouts must be above zero" }
     if drain.longLived.value < 0 || queue.requests < 0 || queue.wait.value < 0 { return "bounds must not be below zero" }
+    if let (name, _) = spans.first(where: { $0.1 > .longest }) { return "\(name) must be at most 366 days" }
     return targetProblem ?? splitProblem ?? previewProblem
+  }
+
+  /// All spans of time that the table names.
+  private var spans: [(String, Milliseconds)] {
+    [
+      ("hold", hold ?? .zero), ("probe.interval", probe.interval), ("probe.timeout", probe.timeout), ("timeouts.connect", timeouts.connect),
+      ("timeouts.response", timeouts.response), ("timeouts.idle", timeouts.idle), ("drain.longLived", drain.longLived),
+      ("queue.wait", queue.wait), ("split.userWindow", split?.userWindow ?? .zero),
+      ("split.controllerLost.after", split?.controllerLost?.after ?? .zero),
+      ("split.user.issued.lifetime", split?.user.issued.lifetime ?? .zero),
+    ]
   }
 
   private var targetProblem: String? {

@@ -6,9 +6,19 @@ package import SluiceRollout
 /// Asks the questions of a canary's analysis from this machine.
 ///
 /// A command finds `SLUICE_CHECK`, `SLUICE_SERVICE`, `SLUICE_FLEET`, `SLUICE_RELEASE` and `SLUICE_STEP` in its environment. URLs are asked by
-/// curl, with its own configuration and proxies.
+/// curl, with its own configuration and proxies. What cannot be asked from here is in doubt, and not held against the release.
 package struct CheckRunner: CheckPort {
   package init() {}
+
+  /// Why a check could never be asked from this machine; nil: it can.
+  package static func obstacle(_ check: AnalysisCheck) -> LocalError? {
+    switch check.kind {
+    case .command(let words, let directory):
+      let program = LocalProgram.resolve(words.first ?? "", from: directory)
+      return LocalProgram.problem(program, called: "the command of check \(check.name), \(program),")
+    case .http: return LocalProgram.problem("curl", called: "curl, which asks check \(check.name),")
+    }
+  }
 
   package func ask(_ check: AnalysisCheck, step: Int, record: ServiceRecord) async -> AttemptResult {
     switch check.kind {
@@ -20,9 +30,7 @@ package struct CheckRunner: CheckPort {
   private func run(
     _ words: [String], in directory: String, _ check: AnalysisCheck, step: Int, _ record: ServiceRecord
   ) async -> AttemptResult {
-    let first = words.first ?? ""
-    var command = LocalCommand(
-      program: first.contains("/") ? LocalPath.resolve(first, from: directory, home: nil) : first, timeLimit: check.timeout.duration)
+    var command = LocalCommand(program: LocalProgram.resolve(words.first ?? "", from: directory), timeLimit: check.timeout.duration)
     command.arguments = Array(words.dropFirst())
     command.workingDirectory = directory
     let release = record.rollout?.goal.release.map { "\(record.service)@\($0.number)" } ?? ""
@@ -55,7 +63,8 @@ package struct CheckRunner: CheckPort {
     of command: LocalCommand, _ check: AnalysisCheck, named name: String, _ take: ([UInt8]) -> Void = { _ in }
   ) async -> AttemptResult {
     let outcome: LocalCommand.Outcome
-    do { outcome = try await command.run() } catch { return failed("\(command.program) cannot be started on this machine (\(error))") }
+    // This says nothing of the release.
+    do { outcome = try await command.run() } catch { return .inDoubt("\(command.program) cannot be started on this machine (\(error))") }
     let words = outcome.text.split(whereSeparator: \.isNewline).last.map { ": \($0.prefix(300))" } ?? ""
     switch outcome.end {
     case .exited(0):
@@ -71,34 +80,7 @@ package struct CheckRunner: CheckPort {
   private func failed(_ message: String) -> AttemptResult { .failed(Failure(.check, message)) }
 }
 
-/// A path into JSON: the part of JSONPath (RFC 9535) with names and indices only, as `$.data[0].value`.
-package struct JSONPath {
-  private enum Step {
-    case name(String)
-    case index(Int)
-  }
-
-  private var steps: [Step] = []
-
-  /// nil where it is none.
-  package init?(_ text: String) {
-    guard text.first == "$" else { return nil }
-    var rest = text.dropFirst()
-    while let first = rest.first {
-      if first == "." {
-        let name = rest.dropFirst().prefix { $0 != "." && $0 != "[" }
-        guard !name.isEmpty else { return nil }
-        steps.append(.name(String(name)))
-        rest = rest.dropFirst(name.count + 1)
-      } else {
-        guard first == "[", let end = rest.firstIndex(of: "]"), let index = Int(rest[rest.index(after: rest.startIndex)..<end]), index >= 0
-        else { return nil }
-        steps.append(.index(index))
-        rest = rest[rest.index(after: end)...]
-      }
-    }
-  }
-
+extension JSONPath {
   /// What is there, as text: a string without its quotes; nil where nothing is.
   func find(in bytes: [UInt8]) -> String? {
     var value: Any

@@ -22,7 +22,9 @@ package struct HookRunner: HookPort {
   package func run(_ call: HookCall, command: String, record: ServiceRecord, attempt: Int) async -> AttemptResult {
     let report = HookReport(call, record: record, attempt: attempt)
     let name = "the \(call.point.rawValue) hook \(command)"
-    if let failure = unusable(command, name) { return .failed(failure) }
+    if let problem = LocalProgram.problem(command, called: name) {
+      return .failed(Failure(.hook, problem.message, remedy: problem.remedy))
+    }
     var hook = LocalCommand(program: command, environment: report.environment, timeLimit: timeLimit, grace: grace)
     if let slash = command.lastIndex(of: "/") { hook.workingDirectory = slash == command.startIndex ? "/" : String(command[..<slash]) }
     let outcome: LocalCommand.Outcome
@@ -44,17 +46,5 @@ package struct HookRunner: HookPort {
       return .failed(Failure(.hook, "\(name) did not end within \(timeLimit) and was stopped", output: output, remedy: remedy))
     case .cancelled: return .inDoubt("\(name) was stopped before it ended")
     }
-  }
-
-  private func unusable(_ command: String, _ name: String) -> Failure? {
-    guard access(command, X_OK) != 0 else {
-      var status = stat()
-      guard stat(command, &status) == 0, status.st_mode & S_IFMT == S_IFDIR else { return nil }
-      return Failure(.hook, "\(name) is a directory", remedy: "Name an executable file in the manifest")
-    }
-    if access(command, F_OK) == 0 { return Failure(.hook, "\(name) is not executable", remedy: "chmod +x \(command)") }
-    return Failure(
-      .hook, "\(name) cannot be found on this machine (\(systemMessage(errno)))",
-      remedy: "Run sluice where the manifest's folder is, or apply the manifest from here")
   }
 }

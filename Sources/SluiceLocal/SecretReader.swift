@@ -115,13 +115,3 @@ package struct SecretReader: Sendable {
     return Array(bytes)
   }
 }
-
-/// Paths as manifests write them.
-enum LocalPath {
-  /// Absolute as it is, `~/…` from the home directory, everything else from `base`.
-  static func resolve(_ path: String, from base: String, home: String?) -> String {
-    if path.hasPrefix("/") { return path }
-    if path.hasPrefix("~/"), let home { return home + path.dropFirst(1) }
-    return base.hasSuffix("/") ? base + path : "\(base)/\(path)"
-  }
-}

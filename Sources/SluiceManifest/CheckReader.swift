@@ -66,13 +66,7 @@ extension Form where Output == String {
   /// Names and indices only, of RFC 9535.
   fileprivate static var jsonPath: Form {
     scalar("a path into JSON such as `$.data[0].value`") { (text) throws(Mistake) in
-      let steps = text.dropFirst().split(omittingEmptySubsequences: false) { $0 == "." || $0 == "[" }
-      let isPath =
-        text.first == "$" && (text == "$" || text.dropFirst().first == "." || text.dropFirst().first == "[") && !text.hasSuffix(".")
-      let areSteps = steps.dropFirst().allSatisfy { step in
-        step.hasSuffix("]") ? Digits.number(step.dropLast()) != nil : true
-      }
-      guard isPath, areSteps, !text.contains(".."), !text.contains("*"), !text.contains("?") else {
+      guard JSONPath(text) != nil else {
         throw Mistake(
           problem: "is no path into JSON that is understood", suggestion: "write names and indices after `$`: `$.data[0].value`")
       }

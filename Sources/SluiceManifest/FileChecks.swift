@@ -1,7 +1,7 @@
 import Foundation
 import SluiceModel
 
-/// Whether the files of this machine exist that services will need: hooks, and what secrets are read from.
+/// Whether the files of this machine exist that services will need: hooks, commands of checks, and what secrets are read from.
 struct FileChecks {
   private let declarations: Declarations
   private let report: Report
@@ -25,6 +25,14 @@ struct FileChecks {
             .fileMissing, "the hook `\(path)` cannot be executed", at: place, suggestion: "make it so: chmod +x \(absolute(path, base))")
         }
       }
+      for check in service.value.policy.strategy.checks {
+        guard case .command(let words, _) = check.kind, let program = words.first, program.contains("/"), missing(program, base) else {
+          continue
+        }
+        report.warning(
+          .fileMissing, "the command of check `\(check.name)` does not exist", at: service.document.place("spec.strategy"),
+          suggestion: looked(program, base))
+      }
       for (name, source) in service.value.secretSources.sorted(by: { $0.key < $1.key }) {
         switch source {
         case .file(let path) where missing(path, base):
@@ -46,9 +54,5 @@ struct FileChecks {
 
   private func looked(_ path: String, _ base: String) -> String { "looked for at \(absolute(path, base))" }
 
-  /// Relative paths begin at the manifest's folder.
-  private func absolute(_ path: String, _ base: String) -> String {
-    let expanded = (path as NSString).expandingTildeInPath
-    return expanded.hasPrefix("/") || base.isEmpty ? expanded : base + "/" + expanded
-  }
+  private func absolute(_ path: String, _ base: String) -> String { LocalPath.resolve(path, from: base, home: NSHomeDirectory()) }
 }

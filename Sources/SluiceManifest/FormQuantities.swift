@@ -76,7 +76,7 @@ extension Form where Output == Bool {
 
 extension Form where Output == Milliseconds {
   /// `500ms`, `10s`, `5m`, `1h`.
-  static func duration(_ range: ClosedRange<Milliseconds> = .zero ... .seconds(366 * 86_400)) -> Form {
+  static func duration(_ range: ClosedRange<Milliseconds> = .zero ... .longest) -> Form {
     scalar("a duration such as `10s`") { (text) throws(Mistake) in
       let units: [(String, Int64)] = [("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_600_000)]
       for (unit, factor) in units where text.hasSuffix(unit) {
@@ -94,7 +94,7 @@ extension Form where Output == Milliseconds {
   }
 
   /// A duration that must not be zero.
-  static var positiveDuration: Form { duration(Milliseconds(1) ... .seconds(366 * 86_400)) }
+  static var positiveDuration: Form { duration(Milliseconds(1) ... .longest) }
 }
 
 extension Form where Output == Amount {

@@ -65,6 +65,8 @@ public struct Milliseconds: Hashable, Comparable, Codable, Sendable, CustomStrin
   public static func seconds(_ seconds: Int64) -> Milliseconds { Milliseconds(seconds * 1000) }
   public static func minutes(_ minutes: Int64) -> Milliseconds { Milliseconds(minutes * 60_000) }
   public static let zero = Milliseconds(0)
+  /// The longest span that a manifest, a route table or a configuration may name: more is a slip, and sums of it could overflow.
+  public static let longest = Milliseconds.seconds(366 * 86_400)
 
   /// The same span for clocks and timers.
   public var duration: Duration { .milliseconds(value) }

@@ -7,6 +7,15 @@ package enum Strategy: Hashable, Codable, Sendable {
 }
 
 extension Strategy {
+  /// Every check that it may ask, in the manifest's order.
+  package var checks: [AnalysisCheck] {
+    switch self {
+    case .rolling, .recreate: []
+    case .blueGreen(let blueGreen): blueGreen.checks
+    case .canary(let canary): ([canary.analysis] + canary.steps.map(\.analysis)).flatMap { $0?.checks ?? [] }
+    }
+  }
+
   /// With every check's command run in that folder.
   package func anchored(_ folder: String) -> Strategy {
     switch self {

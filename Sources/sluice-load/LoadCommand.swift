@@ -144,7 +144,8 @@ struct LoadCommand: AsyncParsableCommand {
     let summary = try await run.run(progress: tell)
     print(try Report.text(summary, output))
     // A summary that nobody can read is no proof of anything.
-    if summary.lost > 0 || fflush(nil) != 0 { throw ExitCode(1) }
+    guard fflush(nil) == 0 else { throw Unwritten(number: errno) }
+    if summary.lost > 0 { throw ExitCode(1) }
   }
 
   /// Ctrl-C and SIGTERM end the run early, with its summary.
@@ -159,4 +160,10 @@ struct LoadCommand: AsyncParsableCommand {
     }
     return sources
   }
+}
+
+/// Standard output did not take the summary.
+private struct Unwritten: Error, CustomStringConvertible {
+  var number: Int32
+  var description: String { "the summary could not be written: \(String(cString: strerror(number)))" }
 }

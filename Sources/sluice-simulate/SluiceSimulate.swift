@@ -36,7 +36,8 @@ struct SluiceSimulate: ParsableCommand {
   func run() throws {
     let violated = enumerate ? enumerateCrashes() : trace ? tellStory() : runSeeds()
     // Whoever reads the output must not take a lost one for a good one.
-    if violated || fflush(nil) != 0 { throw ExitCode(1) }
+    guard fflush(nil) == 0 else { throw Unwritten(number: errno) }
+    if violated { throw ExitCode(1) }
   }
 
   /// One seed as a story; whether it broke a rule.
@@ -84,6 +85,12 @@ struct SluiceSimulate: ParsableCommand {
     }
     return failures > 0
   }
+}
+
+/// Standard output did not take what was found.
+private struct Unwritten: Error, CustomStringConvertible {
+  var number: Int32
+  var description: String { "the result could not be written: \(String(cString: strerror(number)))" }
 }
 
 extension Sabotage: ExpressibleByArgument {}

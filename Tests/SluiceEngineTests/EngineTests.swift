@@ -30,10 +30,14 @@ import Testing
     effects.compactMap { if case .dispatch(_, let attempt) = $0 { attempt } else { nil } }
   }
 
-  @Test func `nothing is done for a service whose fence was not given`() {
+  @Test func `nothing is done for a service whose fence was not given, and whoever asked is told`() throws {
     var engine = EngineTests.engine()
     let effects = engine.handle([.input("shop", .command(EngineTests.apply(1)))], now: .zero, wall: WallTime(milliseconds: 0))
-    #expect(effects.isEmpty)
+    guard case .refuse("shop", "apply-1", let refusal)? = effects.first, effects.count == 1 else {
+      Issue.record("not one refusal: \(effects)")
+      return
+    }
+    #expect(refusal.message == "the command that runs does not act on shop")
   }
 
   @Test func `what is dispatched was committed before, with the attempt in it`() throws {

@@ -19,7 +19,24 @@ import Testing
     #expect(await ask(.command(["sh", "-c", script], directory: "/usr")) == .succeeded(.nothing))
     #expect(message(await ask(.command(["sh", "-c", script], directory: "/tmp"))).hasSuffix("exited with status 3: not /tmp"))
     #expect(message(await ask(.command(["sleep", "30"], directory: "/"), timeout: .init(200))).contains("did not end within 200ms"))
-    #expect(message(await ask(.command(["/no/such/check"], directory: "/"))).contains("cannot be started"))
+  }
+
+  @Test func `what cannot be started here is in doubt, and is told before a release begins`() async throws {
+    guard case .inDoubt(let why) = await ask(.command(["/no/such/check"], directory: "/")) else {
+      Issue.record("a check that never ran was counted")
+      return
+    }
+    #expect(why.contains("cannot be started"))
+    let kinds: [(AnalysisCheck.Kind, String)] = [
+      (.command(["./check"], directory: "/no/such"), "/no/such/./check, cannot be found on this machine"),
+      (.command(["/usr"], directory: "/"), "is a directory"), (.command(["no-such-program"], directory: "/"), "is not in PATH"),
+      (.command(["/etc/passwd"], directory: "/"), "is not executable"),
+    ]
+    for (kind, words) in kinds {
+      let problem = try #require(CheckRunner.obstacle(AnalysisCheck(name: "smoke", kind: kind)))
+      #expect(problem.message.contains(words), "\(problem)")
+    }
+    #expect(CheckRunner.obstacle(AnalysisCheck(name: "smoke", kind: .command(["sh"], directory: "/"))) == nil)
   }
 
   @Test func `an address passes by its status, and by the value in its answer where one is asked for`() async throws {
@@ -53,7 +70,8 @@ import Testing
     #expect(message(await ask(.http(url: "http://127.0.0.1:\(port)/none", json: nil, equals: nil))).contains("404"))
   }
 
-  @Test(arguments: ["", "data", "$.", "$..a", "$[x]", "$[-1]", "$.a[", "$x"]) func `what is no path is told`(text: String) {
+  @Test(arguments: ["", "data", "$.", "$..a", "$[x]", "$[-1]", "$[+1]", "$[]", "$.a[", "$x", "$.*", "$.a b"])
+  func `what is no path is told`(text: String) {
     #expect(JSONPath(text) == nil)
   }
 }

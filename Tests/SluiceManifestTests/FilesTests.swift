@@ -79,18 +79,28 @@ import Testing
         of: "run: { command: [run] } }",
         with: """
           run: { command: [run], secrets: { TOKEN: { fromFile: token }, KEY: { fromCommand: [./key] } } },
-            hooks: { preDeploy: here, postDeploy: hooks/there, failed: plain } }
+            hooks: { preDeploy: here, postDeploy: hooks/there, failed: plain },
+            strategy: { blueGreen: { checks: [{ name: smoke, command: [./smoke] }] } },
+            route: { gateway: edge, hosts: [shop.example.com] } }
           """)
+      let gateway = """
+        apiVersion: sluice/v1
+        kind: Gateway
+        metadata: { name: edge }
+        spec: { fleet: prod, hosts: [a1], listen: [{ address: 10.0.0.1, port: 80 }] }
+
+        """
       let file = folder.appendingPathComponent("all.yaml")
-      try write(fleet + "---\n" + lines, file)
+      try write([fleet, gateway, lines].joined(separator: "---\n"), file)
       try write("#!/bin/sh\n", folder.appendingPathComponent("here"))
       try write("#!/bin/sh\n", folder.appendingPathComponent("plain"))
       try FileManager.default.setAttributes([.posixPermissions: 0o755], ofItemAtPath: folder.path + "/here")
       let result = ManifestReader.read(paths: [file.path])
       #expect(result.manifests != nil)
-      #expect(result.warnings.map(\.id) == [.fileMissing, .fileMissing, .fileMissing, .fileMissing])
+      #expect(result.warnings.map(\.id) == [DiagnosticID](repeating: .fileMissing, count: 5))
       #expect(result.warnings.map(\.message).contains("the hook `hooks/there` does not exist"))
       #expect(result.warnings.map(\.message).contains("the hook `plain` cannot be executed"))
+      #expect(result.warnings.map(\.message).contains("the command of check `smoke` does not exist"))
       #expect(result.warnings.allSatisfy { $0.line > 0 && $0.column > 0 })
       #expect(result.warnings.compactMap(\.suggestion).contains("looked for at \(folder.path)/token"))
     }

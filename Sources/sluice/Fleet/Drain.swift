@@ -61,12 +61,12 @@ private struct Cordoning {
     let named = try hosts(workspace, console)
     try change.confirm("\(drains ? "Drain" : "Undrain") \(named.map(\.rawValue).joined(separator: ", "))?", console)
     let words = "\(drains ? "drain" : "undrain") \(place)"
-    if try leave(drains, named, overridesFloor, workspace, console) { throw ExitStatus.waiting }
+    if try await leave(drains, named, overridesFloor, workspace, console) { throw ExitStatus.waiting }
     let remedy = "wait until it has ended (sluice status --watch), or sluice rollout abort SERVICE takes it back; then sluice \(words)"
     try await FleetSession.with(workspace, change, command: words, console: console, heldRemedy: remedy) { session in
       let stored = try session.store.load(workspace.fleet.name)
-      let cordons = drains ? stored.cordons + named.filter { !stored.cordons.contains($0) } : stored.cordons.filter { !named.contains($0) }
-      let command = session.command(.settle(cause: drains ? "drain" : "undrain", overrideFloor: overridesFloor))
+      let cordons = cordons(stored.cordons, drains, named)
+      let command = session.command(settle(drains, overridesFloor))
       let released = stored.records.filter { $0.stable?.release != nil || $0.rollout != nil }
       let unfinished = released.filter { $0.rollout != nil }
       let records = released.filter { $0.rollout == nil }.sorted { ($0.policy.tier, $0.service) < ($1.policy.tier, $1.service) }
@@ -84,11 +84,7 @@ private struct Cordoning {
       }
       try tell(drains, named, session)
       for record in unfinished {
-        console.complain(
-          "the rollout of \(record.service) is unfinished: it was left as it stands",
-          remedy:
-            "sluice rollout resume \(record.service), or sluice rollout abort \(record.service): both \(drains ? "leave" : "may use") \(place)"
-        )
+        leftAsItStands(record.service, drains, console)
         ended = ended ?? ExitStatus.waiting
       }
       if let ended { throw ended }
@@ -99,25 +95,45 @@ private struct Cordoning {
   /// left to them; what other services have there is for a second call.
   private func leave(
     _ drains: Bool, _ named: [HostName], _ overridesFloor: Bool, _ workspace: Workspace, _ console: Console
-  ) throws -> Bool {
-    guard let holder = MachineLock.holder(directory: workspace.directory.path, fleet: workspace.fleet.name),
-      !workspace.gateways.flatMap(\.processes).contains(where: { named.contains($0.host) })
+  ) async throws -> Bool {
+    guard let handover = try Handover(workspace), !workspace.gateways.flatMap(\.processes).contains(where: { named.contains($0.host) })
     else { return false }
-    let store = try SQLiteStore(directory: workspace.directory.path, fleet: workspace.fleet.name)
-    let stored = try store.load(workspace.fleet.name)
-    let driven = stored.records.filter { $0.rollout != nil }
-    guard !driven.isEmpty else { return false }
-    let cordons = drains ? stored.cordons + named.filter { !stored.cordons.contains($0) } : stored.cordons.filter { !named.contains($0) }
-    try store.setCordons(cordons, fleet: workspace.fleet.name)
-    let command = FleetSession.command(.settle(cause: drains ? "drain" : "undrain", overrideFloor: overridesFloor))
-    for record in driven { _ = try store.leaveCommand(StoredCommand(service: record.service, command: command)) }
-    let services = driven.map(\.service.rawValue).joined(separator: ", ")
-    console.say(
-      "\(place) \(drains ? "gets nothing new" : "may have instances again"): handed to \(holder.who) (\(holder.command), pid \(holder.pid)), who rolls out \(services)"
-    )
+    let fleet = workspace.fleet.name
+    let stored = try handover.store.load(fleet)
+    let commands = stored.records.filter { $0.rollout != nil }.map { record in
+      StoredCommand(service: record.service, command: FleetSession.command(settle(drains, overridesFloor)))
+    }
+    guard !commands.isEmpty else { return false }
+    // Who takes the command reads the cordons then.
+    try handover.store.setCordons(cordons(stored.cordons, drains, named), fleet: fleet)
+    guard try handover.leave(commands) else {
+      try handover.store.setCordons(stored.cordons, fleet: fleet)
+      return false
+    }
+    console.say("\(place) \(drains ? "gets nothing new" : "may have instances again"): handed to \(handover.description)")
+    for command in commands {
+      switch try await handover.answer(to: command) {
+      case .taken: console.say("\(command.service): its rollout plans \(drains ? "around" : "with") \(place) from its next wave on")
+      case .refused, .withdrawn, .silent: leftAsItStands(command.service, drains, console)
+      }
+    }
     console.say(
       "next: when that has ended (sluice status --watch), sluice \(drains ? "drain" : "undrain") \(place) settles the other services")
     return true
+  }
+
+  private func settle(_ drains: Bool, _ overridesFloor: Bool) -> Command.Verb {
+    .settle(cause: drains ? "drain" : "undrain", overrideFloor: overridesFloor)
+  }
+
+  private func cordons(_ standing: [HostName], _ drains: Bool, _ named: [HostName]) -> [HostName] {
+    drains ? standing + named.filter { !standing.contains($0) } : standing.filter { !named.contains($0) }
+  }
+
+  private func leftAsItStands(_ service: ServiceName, _ drains: Bool, _ console: Console) {
+    console.complain(
+      "the rollout of \(service) is unfinished: it was left as it stands",
+      remedy: "sluice rollout resume \(service), or sluice rollout abort \(service): both \(drains ? "leave" : "may use") \(place)")
   }
 
   /// A gateway on a drained host is drained too, for what stands in front of it.

@@ -34,26 +34,20 @@ struct RolloutWhy: AsyncParsableCommand {
       console.complain("\(service) has never been released in fleet \(workspace.fleet.name)", remedy: "sluice apply -f PATH")
       throw ExitStatus.failed
     }
-    let judgement = record.judgement ?? record.ended?.judgement
+    // What the last rollout met says nothing of the one that is under way.
+    let judgement = record.rollout == nil ? record.ended?.judgement : record.judgement
     if output.output == .json {
       return try output.printJSON(
         Report(
           service: service, canary: CanaryReport(record), waits: record.rollout?.gate?.description,
           next: record.rollout?.gate?.remedy(service: name), lastResult: record.ended?.result.rawValue, lastReason: record.ended?.reason,
-          findings: judgement.map(CanaryReport.findings) ?? []))
+          findings: record.rollout == nil ? judgement.map(CanaryReport.findings) ?? [] : []))
     }
     for line in Self.lines(record, judgement) { console.result(line) }
   }
 
   private static func lines(_ record: ServiceRecord, _ judgement: Judgement?) -> [String] {
-    var lines = [StatusText.headline(record)]
-    if let rollout = record.rollout {
-      if case .back(let why, _) = rollout.direction { lines.append("  going back: \(why)") }
-      lines += CanaryView(record)?.lines.map { "  \($0)" } ?? []
-      if let gate = rollout.gate { lines += ["  waits: \(gate.description)", "  next: \(gate.remedy(service: record.service))"] }
-    } else if let end = record.ended {
-      lines.append("  last: \(end.cause) by \(end.by) \(end.result.words)\(end.reason.isEmpty ? "" : ": \(end.reason)")")
-    }
+    var lines = [StatusText.headline(record)] + StatusText.course(record)
     for finding in judgement?.findings ?? [] {
       lines.append("  \(StatusText.pad("\(finding.rule)", 18)) \(StatusText.pad(finding.verdict.rawValue, 12)) \(finding.text)")
     }

@@ -73,17 +73,8 @@ enum StatusText {
       lines.append("  \(acted.text)")
       lines.append("  next: \(acted.next)")
     }
-    if let rollout = record.rollout {
-      if case .back(let why, _) = rollout.direction { lines.append("  going back: \(why)") }
-      lines += CanaryView(record, fallenBack: now.fallenBack)?.lines.map { "  \($0)" } ?? []
-      if let gate = rollout.gate {
-        lines.append("  waits: \(gate.description)")
-        lines.append("  next: \(gate.remedy(service: record.service))")
-      }
-      if let driver = now.driver { lines.append("  \(driver.text)") }
-    } else if let end = record.ended {
-      lines.append("  last: \(end.cause) by \(end.by) \(end.result.words)\(end.reason.isEmpty ? "" : ": \(end.reason)")")
-    }
+    lines += course(record, fallenBack: now.fallenBack)
+    if let driver = now.driver { lines.append("  \(driver.text)") }
     if now.answers != nil, !now.wasAsked { lines.append("  \(recorded(now)): it is behind no gateway that could be asked") }
     for instance in record.instances {
       let inFlight = now.inFlight(instance)
@@ -95,6 +86,19 @@ enum StatusText {
     for gateway in record.gateways { lines.append("  gateway \(gateway.id): \(text(gateway, now))\(gateway.excluded ? ", excluded" : "")") }
     lines += badReleases(record)
     return lines.map { String($0.reversed().drop { $0 == " " }.reversed()) }
+  }
+
+  /// What its rollout does and waits for, and what to type next; or how the last one ended.
+  static func course(_ record: ServiceRecord, fallenBack: [GatewayID] = []) -> [String] {
+    guard let rollout = record.rollout else {
+      guard let end = record.ended else { return [] }
+      return ["  last: \(end.cause) by \(end.by) \(end.result.words)\(end.reason.isEmpty ? "" : ": \(end.reason)")"]
+    }
+    var lines: [String] = []
+    if case .back(let why, _) = rollout.direction { lines.append("  going back: \(why)") }
+    lines += CanaryView(record, fallenBack: fallenBack)?.lines.map { "  \($0)" } ?? []
+    if let gate = rollout.gate { lines += ["  waits: \(gate.description)", "  next: \(gate.remedy(service: record.service))"] }
+    return lines
   }
 
   /// `as recorded at 2026-11-21 04:00:00 UTC`

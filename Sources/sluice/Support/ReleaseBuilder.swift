@@ -16,7 +16,7 @@ struct ReleaseBuilder {
 
   let directory: StateDirectory
 
-  /// Throws `LocalError` for a missing artifact or an unreadable secret: nothing was changed then.
+  /// Throws `LocalError` for a missing artifact, an unreadable secret, or a hook or check that could never run: nothing was changed then.
   func build(_ manifest: ServiceManifest, record: ServiceRecord?) async throws -> Built {
     let packed = try await ArtifactPacker(cacheDirectory: directory.artifacts).pack(
       manifest.artifact, baseDirectory: manifest.baseDirectory)
@@ -27,13 +27,10 @@ struct ReleaseBuilder {
     if case .canary(let canary) = policy.strategy, let tester = canary.override {
       policy.strategy = .canary(try await Self.recognising(tester, in: canary))
     }
-    for (point, path) in policy.hooks.sorted(by: { $0.key.rawValue < $1.key.rawValue })
-    where !FileManager.default.isExecutableFile(atPath: path) {
-      let isThere = FileManager.default.fileExists(atPath: path)
-      throw LocalError(
-        "the hook \(point.rawValue) is \(path), which \(isThere ? "is not executable" : "does not exist")",
-        remedy: isThere ? "chmod +x \(path)" : "Put the path in hooks right, or take it out")
+    for (point, path) in policy.hooks.sorted(by: { $0.key.rawValue < $1.key.rawValue }) {
+      if let problem = LocalProgram.problem(path, called: "the hook \(point.rawValue), \(path),") { throw problem }
     }
+    if let problem = policy.strategy.checks.lazy.compactMap(CheckRunner.obstacle).first { throw problem }
     let secrets = try await Secrets(directory: directory).version(of: policy, record: record)
     return Built(policy: policy, spec: spec, digest: try ReleaseDigest.of(spec), secrets: secrets)
   }
@@ -59,11 +56,10 @@ struct ReleaseBuilder {
     return policy
   }
 
+  /// Absolute, without `.` and `..`.
   static func anchored(_ path: String, at base: String) -> String {
-    let expanded = (path as NSString).expandingTildeInPath
-    if expanded.hasPrefix("/") { return expanded }
-    let folder = base.hasPrefix("/") ? base : FileManager.default.currentDirectoryPath + "/" + base
-    return URL(fileURLWithPath: folder + "/" + expanded).standardizedFileURL.path
+    let folder = LocalPath.resolve(base, from: FileManager.default.currentDirectoryPath, home: nil)
+    return URL(fileURLWithPath: LocalPath.resolve(path, from: folder, home: NSHomeDirectory())).standardizedFileURL.path
   }
 }
 

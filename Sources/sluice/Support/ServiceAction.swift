@@ -35,27 +35,21 @@ struct ServiceAction {
 
   /// True when a running process has taken the command.
   private func leave(_ verb: Command.Verb, _ workspace: Workspace, _ console: Console) async throws -> Bool {
-    guard let holder = MachineLock.holder(directory: workspace.directory.path, fleet: workspace.fleet.name) else { return false }
-    let store = try SQLiteStore(directory: workspace.directory.path, fleet: workspace.fleet.name)
-    let command = FleetSession.command(verb)
-    guard try store.leaveCommand(StoredCommand(service: service, command: command)) else {
-      _ = try store.withdrawCommand(command.id)
-      return false
+    guard let handover = try Handover(workspace) else { return false }
+    let command = StoredCommand(service: service, command: FleetSession.command(verb))
+    guard try handover.leave([command]) else { return false }
+    console.say("\(service): handed to \(handover.description); sluice status \(service) shows what it makes of it")
+    switch try await handover.answer(to: command) {
+    case .taken: return true
+    case .refused(let why):
+      console.complain("\(service): \(why)", remedy: "sluice status \(service)")
+      throw ExitStatus.failed
+    case .withdrawn: return false
+    case .silent:
+      console.complain(
+        "\(service): \(handover.description) was given the command and has not said that it counts",
+        remedy: "sluice status \(service) shows whether it does")
+      throw ExitStatus.waiting
     }
-    console.say(
-      "\(service): handed to \(holder.who) (\(holder.command), pid \(holder.pid)); sluice status \(service) shows what it makes of it")
-    // It is told to the user once it counts, not when it was sent.
-    for _ in 0..<50 {
-      let record = try store.load(workspace.fleet.name).records.first { $0.service == service }
-      if record?.commands.contains(command.id) ?? false { return true }
-      let events = try store.lastEvents(service: service, limit: 20).map(\.stored)
-      if let refused = events.last(where: { $0.event.kind == "command-refused" && $0.at >= command.at }) {
-        console.complain("\(service): \(refused.event.text)", remedy: "sluice status \(service)")
-        throw ExitStatus.failed
-      }
-      try await Task.sleep(for: .milliseconds(100))
-    }
-    if try store.withdrawCommand(command.id) { return false }
-    return true
   }
 }
