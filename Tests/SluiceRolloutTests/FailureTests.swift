@@ -112,6 +112,33 @@ import Testing
     #expect(bench.record.stable?.secrets == "")
   }
 
+  @Test func `a rollout that had no room to begin leaves the secrets as they stand, and nothing to settle`() throws {
+    var bench = try Bench.released(Bench.policy())
+    try bench.apply(2, secrets: "new") { $0.placement.require = ["disk": "ssd"] }
+    bench.run()
+    #expect(bench.record.ended?.result == .failed)
+    #expect(bench.record.stable?.secrets == "")
+    try bench.command(.settle(cause: "drain", overrideFloor: false))
+    #expect(bench.record.rollout == nil)
+  }
+
+  @Test(arguments: [(4, 4, 4), (40, 3, 3)])
+  func `a scale once the last wave is over is still carried out, or dropped where there is no room`(
+    wanted: Int, serving: Int, replicas: Int
+  ) throws {
+    var bench = try Bench.released(Bench.policy { $0.hooks = [.rolledBack: "tell"] })
+    try bench.apply(2)
+    bench.run { $0.record.rollout?.waves == 1 }
+    try bench.command(.abort)
+    bench.run { $0.open.contains { isHook($0.action) } }
+    try #require(bench.record.rollout?.stage == .closing)
+    try bench.command(.scale(wanted))
+    bench.run()
+    #expect(bench.record.rollout == nil)
+    #expect(bench.serving.count == serving)
+    #expect(bench.record.stable?.replicas == replicas)
+  }
+
   @Test func `going back is by the manifest that the old release stood under`() throws {
     var bench = try Bench.released(Bench.policy())
     try bench.apply(2) { $0.placement.require = ["disk": "ssd"] }

@@ -218,8 +218,10 @@ extension Absorber {
   private mutating func scale(_ count: Int, _ command: Command) throws(Refusal) {
     guard count >= 0 else { throw Refusal("replicas cannot be negative") }
     record.scale = count == record.policy.replicas ? nil : count
-    if record.rollout != nil {
+    if let rollout = record.rollout {
       record.rollout?.goal.replicas = count
+      // Its waves are over: those that the other number needs follow, or it would end with a number that nobody has tried to reach.
+      if count != rollout.goal.replicas, rollout.stage == .postDeploy || rollout.stage == .closing { record.rollout?.stage = .waves }
       // By steps the stable pool serves nearly all users: it grows or shrinks at once.
       if record.rollout?.step != nil { record.rollout?.stableReplicas = count }
       note(.info, "scaled", "scaled to \(count) in mid-rollout by \(command.by)")

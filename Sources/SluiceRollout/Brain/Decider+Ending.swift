@@ -84,8 +84,8 @@ extension Decider {
     }
     var back = rollout.origin
     back.renew = []
-    // Secrets belong to the service, not to the release: only where nothing but them was to change do they go back too.
-    if rollout.goal.release != rollout.origin.release { back.secrets = rollout.goal.secrets }
+    // Secrets belong to the service, not to the release: they go back only where nothing but them was to change, or nothing has begun.
+    if rollout.goal.release != rollout.origin.release, rollout.waves > 0 { back.secrets = rollout.goal.secrets }
     if let replicas = rollout.stableReplicas {
       back.replicas = replicas
     } else if record.scale != nil, rollout.goal.replicas == record.scale, back.replicas != record.scale {
