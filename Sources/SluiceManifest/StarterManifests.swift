@@ -73,6 +73,8 @@ package enum StarterManifests {
       strategy:
         rolling: { maxUnavailable: 0, maxSurge: 1, order: rack }
         # recreate: { queue: 20s }           # instead, for a single replica without a free slot: requests wait meanwhile
+        # blueGreen: { preview: { hosts: [next.shop.example.com] }, keepOld: 10m }   # a whole second pool; all users move at once
+        # canary: { steps: [{ users: 10%, hold: 5m }, { users: 50%, hold: 5m }], analysis: { maxErrorRate: 1% } }   # users by shares
       onFailure: rollback                    # or pause
 
     """

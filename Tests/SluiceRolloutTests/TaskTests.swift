@@ -46,6 +46,15 @@ import Testing
     #expect(bench.record.ended?.result == .succeeded)
   }
 
+  @Test func `without an instance to come it has no host, and the rollout fails in words`() throws {
+    var bench = try Bench.released(Bench.policy())
+    try bench.apply(2, task: Self.migrate) { $0.replicas = 0 }
+    bench.run()
+    #expect(bench.record.ended?.result == .failed && runs(bench) == 0)
+    #expect(bench.record.ended?.reason.contains("has no host to run on") == true)
+    #expect(bench.serving == [1, 2, 3])
+  }
+
   @Test func `a controller that comes after asks for the same run, on the same host`() throws {
     var (bench, attempt) = try applied(Self.migrate)
     bench.take(epoch: 2)

@@ -29,9 +29,13 @@ extension Decider {
   /// On the host of the first instance to come: its files are there, and it is the kind of host that the release is for.
   private mutating func begin(_ release: ReleaseNumber, _ rollout: Rollout) {
     let places = planner(rollout).projection().waves.flatMap { $0 }.map(\.host)
-    guard let host = places.first(where: { record.host($0)?.reach.isReachable ?? false }) ?? places.first,
-      let index = record.releases.firstIndex(where: { $0.number == release })
-    else { return }
+    guard let host = places.first(where: { record.host($0)?.reach.isReachable ?? false }) ?? places.first else {
+      let failure = Failure(
+        .task, "the task of release \(release) has no host to run on: no instance of \(record.service) is to come",
+        remedy: "apply with at least one replica (sluice scale \(record.service) 1 where it was scaled by hand)")
+      return turnRound(failure, condemnsRelease: false)
+    }
+    guard let index = record.releases.firstIndex(where: { $0.number == release }) else { return }
     record.releases[index].task = TaskRun(host: host)
   }
 

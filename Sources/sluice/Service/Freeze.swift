@@ -35,14 +35,19 @@ private struct Freezing {
   let common: CommonOptions
   let steering: SteeringOptions
 
+  /// One that cannot be reached keeps none of the others from it.
   func run(_ verb: Command.Verb, _ word: String) async throws {
+    var failed: ExitCode?
     for name in try services(verb) {
       let action = ServiceAction(
         service: name, common: common, change: steering.change, words: "\(word) \(name)", reachesRunning: true,
         idle: "\(name): \(verb == .unfreeze ? "releases may begin again" : "frozen: no release begins until sluice unfreeze \(name)")")
       // A rollout that stands at its gate is what a freeze is for.
-      do { try await action.run(verb) } catch let code as ExitCode where code == ExitStatus.waiting && verb != .unfreeze {}
+      do { try await action.run(verb) } catch let code as ExitCode {
+        if code != ExitStatus.waiting || verb == .unfreeze { failed = failed ?? code }
+      }
     }
+    if let failed { throw failed }
   }
 
   /// Without a name: those whose state it changes.
