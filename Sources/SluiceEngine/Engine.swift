@@ -176,7 +176,7 @@ package struct Engine: Sendable {
       }
     }
     if !changed.isEmpty || !notes.isEmpty {
-      for service in changed { bump(service) }
+      for service in changed { bump(service, wall) }
       effects.append(.commit(changed.sorted().compactMap { record($0) }, notes))
     }
     // What a command or a decision has given up: its work is ended where that is possible.
@@ -255,9 +255,10 @@ package struct Engine: Sendable {
     records[index] = record
   }
 
-  private mutating func bump(_ service: ServiceName) {
+  private mutating func bump(_ service: ServiceName, _ wall: WallTime) {
     guard let index = index(of: service) else { return }
     records[index].version += 1
+    records[index].committedAt = wall
   }
 
   private func rest(of service: ServiceName) -> Rest? {

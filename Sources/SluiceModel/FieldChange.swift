@@ -156,7 +156,7 @@ extension Strategy {
       return [
         Field("strategy", "blueGreen"), Field("\(name).approve", blueGreen.approve), Field("\(name).keepOld", blueGreen.keepOld),
       ] + (blueGreen.preview.isEmpty ? [] : [Field("\(name).preview", blueGreen.preview.joined(separator: ", "))])
-        + (blueGreen.checks.isEmpty ? [] : [Field("\(name).checks", "\(blueGreen.checks)", isSecret: true)])
+        + blueGreen.checks.map { $0.field("\(name).checks") }
     case .canary(let canary): return [Field("strategy", "canary")] + canary.fields
     case .recreate(let recreate): return [Field("strategy", "recreate"), Field("strategy.recreate.queue", recreate.queue)]
     }
@@ -178,11 +178,41 @@ extension Canary {
     fields += [
       Field("\(name).controllerLost", "\(controllerLost.then.rawValue) after \(controllerLost.after)"), Field("\(name).maxSurge", maxSurge),
     ]
-    // Their parts may hold words of a check's command: that they differ is told, not how.
-    let analyses = [analysis] + steps.map(\.analysis)
-    if analyses.contains(where: { $0 != nil }) { fields.append(Field("\(name).analysis", "\(analyses)", isSecret: true)) }
+    fields += analysis?.fields("\(name).analysis") ?? []
+    for (index, step) in steps.enumerated() { fields += step.analysis?.fields("\(name).steps.\(index + 1).analysis") ?? [] }
     if let override { fields.append(Field("\(name).override", "\(override.header) \(override.digest?.rawValue ?? "")", isSecret: true)) }
     return fields
+  }
+}
+
+extension Analysis {
+  fileprivate func fields(_ name: String) -> [Field] {
+    var fields = [Field("\(name).minRequests", minRequests)]
+    if let maxErrorRate { fields.append(Field("\(name).maxErrorRate", maxErrorRate)) }
+    if let versusStable {
+      fields.append(Field("\(name).versusStable", "errorRatio \(versusStable.errorRatio), confidence \(versusStable.confidence)"))
+    }
+    if let p99 {
+      let bounds = [p99.max.map { "at most \($0)" }, p99.versusStable.map { "at most \($0) times stable's" }].compactMap { $0 }
+      fields.append(Field("\(name).p99", bounds.joined(separator: ", ")))
+    }
+    return fields + [Field("\(name).userWindow", userWindow)] + checks.map { $0.field("\(name).checks") }
+  }
+}
+
+extension AnalysisCheck {
+  fileprivate func field(_ list: String) -> Field {
+    var words: [String]
+    let isSecret: Bool
+    switch kind {
+    case .command(let command, _): (words, isSecret) = ([command.asCommand], command.tellsSecrets)
+    case .http(let url, let json, let equals):
+      words = [url] + [json.map { "\($0)\(equals.map { " is \($0)" } ?? "")" }].compactMap { $0 }
+      // Whoever guards an address by a word in its query would not see it printed.
+      isSecret = SecretWords.isSecret(value: url) || url.contains("?")
+    }
+    words.append("every \(interval), \(timeout) each, \(count) to pass, \(failureLimit) may fail")
+    return Field("\(list).\(name)", words.joined(separator: ", "), isSecret: isSecret)
   }
 }
 

@@ -28,6 +28,8 @@ package struct ServiceRecord: Hashable, Codable, Sendable {
   package var backoffs: [Backoff]
   /// How long controllers have looked after this record: monotonic, kept over crashes, so that no deadline is counted while nobody looks.
   package var activeTime: Milliseconds
+  /// When it was written last, for people: nothing is decided by it.
+  package var committedAt: WallTime?
   /// An operator lets no release begin or go further.
   package var freeze: Freeze?
   /// The newest release whose task cannot be undone: none before it can be gone back to.

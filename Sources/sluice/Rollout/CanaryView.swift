@@ -9,11 +9,13 @@ struct CanaryView {
   private let audience: Audience
   /// Gateways that send all users to stable by themselves.
   private let fallenBack: [GatewayID]
+  private let since: Milliseconds
 
-  /// Nil while no two releases are kept apart.
-  init?(_ record: ServiceRecord, fallenBack: [GatewayID] = []) {
+  /// Nil while no two releases are kept apart. `since`: how long a controller has looked after the record since it was written.
+  init?(_ record: ServiceRecord, fallenBack: [GatewayID] = [], since: Milliseconds = .zero) {
     guard let rollout = record.rollout, let audience = rollout.audience else { return nil }
     self.fallenBack = fallenBack
+    self.since = since
     self.record = record
     self.rollout = rollout
     self.audience = audience
@@ -44,11 +46,11 @@ struct CanaryView {
     return ", the others on \(stable)"
   }
 
-  /// As of the record's last commit.
   private var timeLeft: String? {
-    switch rollout.gate {
-    case .holding(_, _, let until)?: "\(Self.span(until - record.activeTime)) left"
-    case .analysis(_, _, let until)?: "at most \(Self.span(until - record.activeTime)) more for a verdict"
+    let now = record.activeTime + since
+    return switch rollout.gate {
+    case .holding(_, _, let until)?: "\(Self.span(until - now)) left"
+    case .analysis(_, _, let until)?: "at most \(Self.span(until - now)) more for a verdict"
     default: nil
     }
   }

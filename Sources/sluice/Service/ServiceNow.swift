@@ -1,4 +1,5 @@
 import SluiceGatewayAPI
+import SluiceLocal
 import SluiceModel
 import SluiceRollout
 import SluiceStore
@@ -43,6 +44,12 @@ struct ServiceNow {
   var hasVoice: Bool { !voices.isEmpty }
 
   /// Gateways that send all users to stable, because they heard of no controller.
+  /// How long a controller of this machine has looked after the record since it was written; a deadline runs on meanwhile.
+  var sinceCommit: Milliseconds {
+    guard driver?.kind == .process, let written = record.committedAt else { return .zero }
+    return Milliseconds(max(0, SystemTimekeeper().wall().milliseconds - written.milliseconds))
+  }
+
   var fallenBack: [GatewayID] { record.gateways.map(\.id).filter { status($0)?.split?.fallenBack != nil } }
 
   private func targets(_ number: Int, _ ids: [GatewayID]) -> [TargetStatus?] {

@@ -17,7 +17,7 @@ enum StatusText {
 
   private static func counts(_ now: ServiceNow) -> String {
     if let acted = now.acted, acted.table { return "THIS RECORD IS OLD: \(acted.by) has changed the table since" }
-    let counts = "\(now.serving) of \(now.wanted) serving"
+    let counts = now.serving > now.wanted ? "\(now.serving) serving, \(now.wanted) wanted" : "\(now.serving) of \(now.wanted) serving"
     return now.wasAsked && !now.hasVoice ? "\(counts) \(recorded(now)), for no gateway answers" : counts
   }
 
@@ -73,7 +73,7 @@ enum StatusText {
       lines.append("  \(acted.text)")
       lines.append("  next: \(acted.next)")
     }
-    lines += course(record, fallenBack: now.fallenBack)
+    lines += course(record, fallenBack: now.fallenBack, since: now.sinceCommit)
     if let driver = now.driver { lines.append("  \(driver.text)") }
     if now.answers != nil, !now.wasAsked { lines.append("  \(recorded(now)): it is behind no gateway that could be asked") }
     for instance in record.instances {
@@ -89,14 +89,14 @@ enum StatusText {
   }
 
   /// What its rollout does and waits for, and what to type next; or how the last one ended.
-  static func course(_ record: ServiceRecord, fallenBack: [GatewayID] = []) -> [String] {
+  static func course(_ record: ServiceRecord, fallenBack: [GatewayID] = [], since: Milliseconds = .zero) -> [String] {
     guard let rollout = record.rollout else {
       guard let end = record.ended else { return [] }
       return ["  last: \(end.cause) by \(end.by) \(end.result.words)\(end.reason.isEmpty ? "" : ": \(end.reason)")"]
     }
     var lines: [String] = []
     if case .back(let why, _) = rollout.direction { lines.append("  going back: \(why)") }
-    lines += CanaryView(record, fallenBack: fallenBack)?.lines.map { "  \($0)" } ?? []
+    lines += CanaryView(record, fallenBack: fallenBack, since: since)?.lines.map { "  \($0)" } ?? []
     if let gate = rollout.gate { lines += ["  waits: \(gate.description)", "  next: \(gate.remedy(service: record.service))"] }
     return lines
   }

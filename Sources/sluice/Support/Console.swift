@@ -68,6 +68,9 @@ struct Console: Sendable {
     tell("\(styled("error:", .red)) \(message)", output, remedy)
   }
 
+  /// What is as it was asked for, and goes on by a word of the operator's.
+  func ask(_ message: String, remedy: String) { tell(styled(message, .yellow), "", remedy) }
+
   /// One of the reasons for what was complained of.
   func explain(_ message: String, output: String = "", remedy: String = "") {
     tell("  \(styled("why:", .red)) \(message)", output, remedy)

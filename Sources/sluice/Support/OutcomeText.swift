@@ -13,8 +13,10 @@ struct OutcomeText {
       let words = idle ?? "\(service): nothing to do, everything is as asked"
       if !words.isEmpty { console.say(words) }
     case .done(let end?): tell(service, end)
-    case .waiting(let gate):
-      console.complain("\(service) waits: \(gate.description)", output: output(of: gate), remedy: gate.remedy(service: service))
+    case .waiting(.failed(let failure)):
+      let gate = Gate.failed(failure)
+      console.complain("\(service) waits: \(gate.description)", output: failure.output, remedy: gate.remedy(service: service))
+    case .waiting(let gate): console.ask("\(service) waits: \(gate.description)", remedy: gate.remedy(service: service))
     case .refused(let refusal):
       let isNamed = refusal.message.hasPrefix("\(service) ")
       console.complain(isNamed ? refusal.message : "\(service): \(refusal.message)", remedy: refusal.remedy)
@@ -33,11 +35,6 @@ struct OutcomeText {
         "\(service): interrupted at a safe point",
         remedy: "sluice rollout resume \(service) goes on; sluice rollout abort \(service) goes back")
     }
-  }
-
-  private func output(of gate: Gate) -> String {
-    if case .failed(let failure) = gate { return failure.output }
-    return ""
   }
 
   private func tell(_ service: ServiceName, _ end: RolloutEnd) {

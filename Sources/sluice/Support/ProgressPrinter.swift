@@ -13,7 +13,7 @@ final class ProgressPrinter: Sendable {
   private struct State {
     var area = LiveArea()
     var waiting: [String] = []
-    var records: [ServiceName: ServiceRecord] = [:]
+    var records: [ServiceName: (record: ServiceRecord, at: ContinuousClock.Instant)] = [:]
     var gates: [ServiceName: String] = [:]
     var drawnAt: ContinuousClock.Instant?
     var isScheduled = false
@@ -34,6 +34,7 @@ final class ProgressPrinter: Sendable {
     self.tellsDoubt = tellsDoubt
     picture = RolloutPicture(fleet: fleet, console: console)
     live = console.colors
+    if live { Task { await keepTime() } }
   }
 
   func show(_ news: FleetRunner.News) {
@@ -44,7 +45,7 @@ final class ProgressPrinter: Sendable {
       for event in events { show(event) }
       for record in records { showGate(of: record) }
       if live {
-        state.withLock { state in for record in records { state.records[record.service] = record } }
+        state.withLock { state in for record in records { state.records[record.service] = (record, .now) } }
         draw()
       }
     case .attempt(let service, let attempt):
@@ -73,8 +74,9 @@ final class ProgressPrinter: Sendable {
     }
   }
 
+  /// A gate that opens only by an operator's word ends the run, whose last words tell it.
   private func showGate(of record: ServiceRecord) {
-    let gate = record.rollout?.gate
+    let gate = record.rollout?.gate.flatMap { $0.opensByItself ? $0 : nil }
     let text = gate.map { "waits: \($0.description)\n  next: \($0.remedy(service: record.service))" }
     let isNew = state.withLock { state in
       let before = state.gates[record.service]
@@ -121,11 +123,21 @@ final class ProgressPrinter: Sendable {
 
   private func redraw(_ state: inout State) {
     let size = LiveArea.Size.of(STDERR_FILENO)
-    let running = state.records.values.filter { $0.rollout != nil }.sorted { $0.service < $1.service }
-    let lines = running.flatMap { picture.lines($0, columns: size.columns) }
+    let running = state.records.values.filter { $0.record.rollout != nil }.sorted { $0.record.service < $1.record.service }
+    let lines = running.flatMap { picture.lines($0.record, since: Self.elapsed(since: $0.at), columns: size.columns) }
     console.put(state.area.text(above: state.waiting, lines: lines, size: size))
     state.waiting = []
     state.drawnAt = .now
+  }
+
+  private static func elapsed(since moment: ContinuousClock.Instant) -> Milliseconds {
+    let (seconds, attoseconds) = (ContinuousClock.now - moment).components
+    return Milliseconds(seconds * 1000 + attoseconds / 1_000_000_000_000_000)
+  }
+
+  /// Where nothing happens time goes on, and is seen to: until the view has ended.
+  private func keepTime() async {
+    while (try? await Task.sleep(for: .seconds(1))) != nil, !state.withLock({ $0.hasFinished }) { draw() }
   }
 
   /// Ends the live view, leaving the terminal clean: nothing but the lines remains.

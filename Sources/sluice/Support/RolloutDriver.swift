@@ -35,7 +35,7 @@ struct RolloutDriver: Codable {
     // What stopped there goes on by another verb: the gate's own words say which.
     let resume: String? =
       switch rollout.gate {
-      case .failed?, .approval?, .task?, .frozen?: nil
+      case .failed?, .approval?, .task?, .frozen?, .interrupted?: nil
       default: "sluice rollout resume \(service)"
       }
     if let holder, isHere, holder.pid == pid {

@@ -7,12 +7,12 @@ struct RolloutPicture {
   let fleet: Fleet
   let console: Console
 
-  /// Lines that are no wider than `columns`, where one cell is not wider by itself.
-  func lines(_ record: ServiceRecord, columns: Int) -> [LiveArea.Line] {
+  /// Lines that are no wider than `columns`, where one cell is not wider by itself; `since` is the time since the record was as it is.
+  func lines(_ record: ServiceRecord, since: Milliseconds, columns: Int) -> [LiveArea.Line] {
     guard let rollout = record.rollout else { return [] }
     let head = "\(StatusText.headline(record)), \(counts(record, rollout))"
     var lines = [LiveArea.Line(""), LiveArea.Line(head, styled: console.styled(fitted(head, columns), .bold))]
-    for text in CanaryView(record)?.lines ?? [] { lines.append(LiveArea.Line("  \(text)")) }
+    for text in CanaryView(record, since: since)?.lines ?? [] { lines.append(LiveArea.Line("  \(text)")) }
     if let wave = rollout.wave { lines.append(LiveArea.Line("  wave \(wave.number): \(text(wave, record))")) }
     if let gate = rollout.gate {
       let waits = "  waits: \(gate.description)"
