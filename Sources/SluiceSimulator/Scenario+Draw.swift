@@ -17,14 +17,10 @@ extension Scenario {
     gateway = Scenario.gateway(processes: random.integer(in: 1...2))
     let hosts = racks * perRack
     let replicas = random.integer(in: 1...max(1, min(hosts * 3 / 2, 8)))
-    policy = Scenario.policy(replicas: replicas, racks: racks, &random)
+    plan = Plan(policy: Scenario.policy(replicas: replicas, racks: racks, &random), releases: [])
     // A service that knows one port only has one place on each host, and needs one to spare.
     if replicas < hosts, random.happens(2_000) { policy.ports = PortRange(from: 8080, to: 8080) }
-    faults = []
-    badReleases = [:]
     releases = (0..<random.integer(in: 2...3)).map { $0 + 1 }
-    crashes = []
-    commands = []
     if harshness == .faults { worsen(&random) }
   }
 

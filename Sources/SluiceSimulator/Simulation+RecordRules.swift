@@ -9,7 +9,7 @@ extension Simulation {
 
   /// Rule 4: a wave lies in one rack, and begins when all that the one before it brought is settled.
   mutating func checkRacks(_ before: ServiceRecord, _ after: ServiceRecord) {
-    guard case .rolling(let rolling) = scenario.policy.strategy, rolling.rackOrder, let rollout = after.rollout,
+    guard case .rolling(let rolling) = scene.plan.policy.strategy, rolling.rackOrder, let rollout = after.rollout,
       !rollout.overridesFloor, let wave = rollout.wave, wave.stage == .recording, wave.number != before.rollout?.wave?.number,
       wave.replacements.contains(where: { $0.new != nil })
     else { return }
@@ -27,8 +27,8 @@ extension Simulation {
   /// Rule 4 on the state after a stop: what would remain if any one rack were lost. What goes makes the loss of its own rack no worse;
   /// where a rack is lost, no second loss is planned for.
   mutating func checkRackLoss(_ taken: [Instance], _ after: ServiceRecord, _ rollout: Rollout) {
-    guard case .rolling(let rolling) = scenario.policy.strategy, let share = rolling.rackLossFloor, rollout.goal.release != nil,
-      !isRackLossAllowed, !scenario.fleet.racks.contains(where: after.isLost)
+    guard case .rolling(let rolling) = scene.plan.policy.strategy, let share = rolling.rackLossFloor, rollout.goal.release != nil,
+      !scene.isRackLossAllowed, !scenario.fleet.racks.contains(where: after.isLost)
     else { return }
     let least = share.roundedUp(of: rollout.goal.replicas)
     for rack in scenario.fleet.racks where taken.contains(where: { scenario.fleet.host($0.host)?.rack != rack.name }) {
@@ -42,14 +42,14 @@ extension Simulation {
   /// Rule 7: past the budget it goes back or stops, and what happens on a dead host speaks against no release.
   mutating func checkBlame(_ before: ServiceRecord, _ after: ServiceRecord) {
     if let rollout = after.rollout, rollout.direction.isForward, rollout.stoppedBy == nil, !rollout.overridesFloor {
-      let budget = scenario.policy.failureBudget.roundedDown(of: rollout.goal.replicas)
+      let budget = scene.plan.policy.failureBudget.roundedDown(of: rollout.goal.replicas)
       if rollout.failures.count > budget, rollout.failures.count > before.rollout?.failures.count ?? 0 {
         violate("7", "\(rollout.failures.count) failures are counted, the budget is \(budget), and it goes on")
       }
     }
     for release in after.releases {
       guard case .bad = release.status, before.release(release.number)?.status == .candidate,
-        let failure = after.rollout?.failures.last, let host = failure.host, hosts[host]?.answers == false
+        let failure = after.rollout?.failures.last, let host = failure.host, scene.hosts[host]?.answers == false
       else { continue }
       violate(
         "7", "release \(release.number) is marked bad for what happened on \(host), which does not answer: \(failure.failure.message)")
@@ -72,12 +72,12 @@ extension Simulation {
       if record.attempts[..<place].contains(where: { $0.action.object == attempt.action.object }) {
         violate("10", "two attempts are open on \(attempt.action.object)")
       }
-      if concluded.contains(attempt.id) { violate("10", "attempt \(attempt.id) is open, and has had its outcome") }
+      if scene.concluded.contains(attempt.id) { violate("10", "attempt \(attempt.id) is open, and has had its outcome") }
     }
-    guard !stateWasLost, let rollout = record.rollout, let audience = rollout.audience, audience.release == rollout.goal.release,
+    guard !scene.stateWasLost, let rollout = record.rollout, let audience = rollout.audience, audience.release == rollout.goal.release,
       let counted = rollout.analysis?.whole.canary.requests
     else { return }
-    let made = met[rollout.number] ?? 0
+    let made = scene.met[rollout.number] ?? 0
     if counted > made { violate("10", "\(counted) requests of the canary are counted, its users have made \(made)") }
   }
 
