@@ -13,6 +13,10 @@ package enum Sabotage: String, Sendable, CaseIterable {
   case stopsBeforeAcknowledgement
   /// Rule 3: a retired instance's address is free before the gateways have forgotten it.
   case portReusedAtOnce
+  /// Rule 3: a host gives an instance the first port that no instance of its own service has.
+  case otherServicesUnseen
+  /// Section 3: the controller does not know which service comes after which.
+  case afterIgnored
   /// Rule 4: waves go over racks.
   case rackOrderIgnored
   /// Rule 4: the loss of a rack is not thought of.
@@ -42,12 +46,13 @@ package enum Sabotage: String, Sendable, CaseIterable {
   /// Rule 11: the log of an instance that failed is kept as it is, with a secret in it.
   case secretKept
 
-  /// The rule of DESIGN section 4 that it breaks.
+  /// The rule of DESIGN section 4 that it breaks, or the key of the manifest.
   package var rule: String {
     switch self {
     case .floorLessOne: "1"
     case .capAndOne, .unknownIsGone: "2"
-    case .stopsBeforeAcknowledgement, .portReusedAtOnce: "3"
+    case .stopsBeforeAcknowledgement, .portReusedAtOnce, .otherServicesUnseen: "3"
+    case .afterIgnored: "after"
     case .rackOrderIgnored, .rackLossIgnored: "4"
     case .saltChanges: "5"
     case .stableSpills, .sickIsHealthy: "6"
@@ -62,6 +67,7 @@ package enum Sabotage: String, Sendable, CaseIterable {
   /// What the broken controller believes the manifest says.
   func policy(_ policy: ServicePolicy) -> ServicePolicy {
     var wrong = policy
+    if self == .afterIgnored { wrong.after = nil }
     if self == .budgetIgnored { wrong.failureBudget = .count(1_000) }
     guard case .rolling(var rolling) = policy.strategy else { return wrong }
     switch self {

@@ -21,10 +21,13 @@ extension Scenario {
     // A service that knows one port only has one place on each host, and needs one to spare.
     if replicas < hosts, random.happens(2_000) { policy.ports = PortRange(from: 8080, to: 8080) }
     releases = (0..<random.integer(in: 2...3)).map { $0 + 1 }
-    if harshness == .faults { worsen(&random) }
+    guard harshness == .faults else { return }
+    worsen(&random)
+    var others = Randomness(seed: seed &* 0x9FB2_1C65_1E98_DF25 &+ 1)
+    extend(&others)
   }
 
-  private static func policy(replicas: Int, racks: Int, _ random: inout Randomness) -> ServicePolicy {
+  static func policy(replicas: Int, racks: Int, _ random: inout Randomness) -> ServicePolicy {
     var policy = ServicePolicy(name: "shop", fleet: "sim", replicas: replicas, route: Route(gateway: "edge"))
     policy.minHealthyTime = Milliseconds(Int64(random.integer(in: 0...3) * 1000))
     policy.startTimeout = .seconds(10)

@@ -48,7 +48,10 @@ package struct Scenario: Sendable {
   }
 
   /// In the order in which they are counted.
-  var plans: [Plan] { [plan] + [second].compactMap(\.self) }
+  var plans: [Plan] {
+    get { [plan] + [second].compactMap(\.self) }
+    set { (plan, second) = (newValue[0], newValue.dropFirst().first) }
+  }
 
   /// What users of a release meet that is ready and yet no good.
   package enum Flaw: Hashable, Sendable {

@@ -60,6 +60,7 @@ struct Scene {
   /// Releases that were gone back from.
   var withdrawn: Set<ReleaseNumber> = []
   var stepsBegan: [Simulation.StepBegan] = []
+  var awaited: [Simulation.Awaited] = []
 
   init(index: Int, plan: Scenario.Plan, scenario: Scenario) {
     self.index = index

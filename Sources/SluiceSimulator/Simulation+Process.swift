@@ -10,7 +10,9 @@ extension Simulation {
     let wall = wall
     guard let effects = engine?.handle(events, now: now, wall: wall) else { return }
     onEachScene { $0.review(before, events, effects) }
+    let front = scene.index
     for effect in effects { perform(effect) }
+    turn(to: front)
   }
 
   /// Holds what was decided for the service in front against the rules.
@@ -119,6 +121,8 @@ extension Simulation {
   mutating func feedFormer(_ of: Int, _ events: [Engine.Event]) {
     let wall = wall
     guard former?.incarnation == of, let effects = former?.engine.handle(events, now: Milliseconds(time), wall: wall) else { return }
+    let front = scene.index
+    defer { turn(to: front) }
     for effect in effects {
       switch effect {
       case .dispatch(let service, let attempt):

@@ -15,6 +15,7 @@ extension Simulation {
     checkStep(before, after, byHand: events.contains(where: isByHand))
     checkRacks(before, after)
     checkBlame(before, after)
+    checkBeginning(before, after)
     if let release = after.rollout?.goal.release, scene.withdrawn.contains(release) { scene.withdrawn.remove(release) }
   }
 
@@ -154,15 +155,15 @@ extension Simulation {
   }
 
   /// Rules 2 and 3 on a host: no port is given twice, to instances of whatever service, and no more slots than there are.
-  mutating func checkPlace(_ instance: Instance) {
+  mutating func checkPlace(_ instance: Instance, port: Int) {
     let host = instance.host
     let others = scenes.flatMap { other in (other.hosts[host]?.instances.values.map(\.port) ?? []).map { (other.service, $0) } }
-    if let holder = others.first(where: { $0.1 == instance.port })?.0 {
-      violate("3", "\(host):\(instance.port) is given to \(service)/\(instance.number) while an instance of \(holder) has it")
+    if let holder = others.first(where: { $0.1 == port })?.0 {
+      violate("3", "\(host):\(port) is given to \(service)/\(instance.number) while an instance of \(holder) has it")
     }
     let neighbours = scene.hosts[host]?.neighbours ?? []
-    if neighbours.contains(instance.port) {
-      violate("3", "\(host):\(instance.port) is given to \(service)/\(instance.number), and belongs to another service")
+    if neighbours.contains(port) {
+      violate("3", "\(host):\(port) is given to \(service)/\(instance.number), and belongs to another service")
     }
     if others.count + neighbours.count >= (scenario.fleet.host(host)?.slots ?? 0) {
       violate("2", "\(host) has no slot left for \(service)/\(instance.number)")

@@ -105,17 +105,25 @@ extension Simulation {
   ) {
     if scene.hosts[host]?.instances[instance.number] == nil {
       checkStart(instance)
-      checkPlace(instance)
+      let port = sabotage == .otherServicesUnseen ? firstPort(host) : instance.port
+      checkPlace(instance, port: port)
       let starts = (scene.startsOf[instance.release.number] ?? 0) + 1
       scene.startsOf[instance.release.number] = starts
       // Faults end: what was wrong with a release is mended some day.
       let bad = time < 300_000 && scene.plan.badReleases[instance.release.number].map { starts >= $0 } ?? false
       let readyAt = bad ? nil : time + Int64(random.integer(in: 100...4_000))
       scene.releaseOf[instance.number] = scenarioRelease(instance.release, in: record)
-      let running = SimulatedHost.Running(release: instance.release, port: instance.port, readyAt: readyAt)
+      let running = SimulatedHost.Running(release: instance.release, port: port, readyAt: readyAt)
       scene.hosts[host]?.instances[instance.number] = running
     }
     after(wait(20...800, host), .answers(of, attempt, .succeeded(.host(generation: generation)), host))
+  }
+
+  /// The first one that no instance of the service in front has there.
+  private func firstPort(_ host: HostName) -> Int {
+    let own = scene.hosts[host]?.instances.values.map(\.port) ?? []
+    let ports = scene.plan.policy.ports
+    return (ports.from...ports.to).first { !own.contains($0) } ?? ports.from
   }
 
   /// The last words of an instance, which has seen its secrets: they are blotted out before anybody is told.
