@@ -148,4 +148,21 @@ import Testing
     bench.run()
     #expect(bench.record.stable?.release == ReleaseNumber(1))
   }
+
+  @Test func `whoever goes on from a copy that was made before it began does not go back: it may have run`() throws {
+    var task = Self.migrate
+    task.irreversible = true
+    var bench = try Bench.released(Bench.policy())
+    try bench.apply(2, task: task)
+    bench.run { $0.open.contains { $0.action == .replicate } }
+    var copy = bench
+    #expect(bench.record.noWayBack == nil, "who has not sent it knows that it has not run")
+    try bench.command(.abort)
+    bench.run()
+    #expect(bench.record.ended?.result == .failed)
+    copy.take(epoch: 2)
+    #expect(throws: Refusal.self) { try copy.command(.abort) }
+    copy.run()
+    #expect(copy.record.ended?.result == .succeeded && runs(copy) == 1)
+  }
 }
