@@ -132,12 +132,13 @@ import Testing
     #expect(throws: Refusal.self) { try bench.command(.abort) }
     bench.end(attempt, .succeeded(.nothing))
     bench.run { $0.open.contains { isCheck($0.action) } }
-    bench.end(try bench.attempt(isCheck), .failed(Failure(.readiness, "never ready")))
+    bench.end(try bench.attempt(isCheck), .failed(Failure(.readiness, "never ready", remedy: "look at its log")))
     guard case .failed(let failure)? = bench.record.rollout?.gate else {
       Issue.record("no gate but \(String(describing: bench.record.rollout?.gate))")
       return
     }
     #expect(failure.message.contains("never ready") && failure.message.contains("cannot be undone"))
+    #expect(failure.remedy.hasPrefix("look at its log; or ") && failure.remedy.hasSuffix("sluice apply"))
     #expect(bench.serving.count == 3)
     try bench.apply(3)
     bench.run()
