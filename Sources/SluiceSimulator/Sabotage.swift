@@ -1,4 +1,5 @@
 import SluiceModel
+import SluiceRollout
 
 /// A rule of DESIGN section 4 broken on purpose, to see that the simulation finds it. Nothing of it is in the brain: it is in what passes between
 /// the brain and the simulated world.
@@ -31,6 +32,18 @@ package enum Sabotage: String, Sendable, CaseIterable {
   case deadHostCondemns
   /// Rule 7: no failure is too many.
   case budgetIgnored
+  /// Rule 7: every check of an analysis is taken as passed.
+  case checkAssumed
+  /// Rule 7: that a task cannot be undone is forgotten.
+  case wayBackForgotten
+  /// Section 4, tasks: whoever takes over runs the task anew.
+  case taskRunAnew
+  /// Section 4, tasks: it counts as done when it has begun.
+  case taskNotAwaited
+  /// Section 3: the controller does not know the windows.
+  case windowsIgnored
+  /// Section 7: whoever takes over has forgotten the freeze.
+  case freezeForgotten
   /// Rule 8: hosts and gateways do what an older fence asks.
   case anyFence
   /// Rule 8: they compare with < where it must be ≤: a fence as high as theirs, of another owner, passes.
@@ -46,7 +59,7 @@ package enum Sabotage: String, Sendable, CaseIterable {
   /// Rule 11: the log of an instance that failed is kept as it is, with a secret in it.
   case secretKept
 
-  /// The rule of DESIGN section 4 that it breaks, or the key of the manifest.
+  /// The rule of DESIGN section 4 that it breaks, or the word of the manifest or the operator.
   package var rule: String {
     switch self {
     case .floorLessOne: "1"
@@ -56,7 +69,10 @@ package enum Sabotage: String, Sendable, CaseIterable {
     case .rackOrderIgnored, .rackLossIgnored: "4"
     case .saltChanges: "5"
     case .stableSpills, .sickIsHealthy: "6"
-    case .deadHostCondemns, .budgetIgnored: "7"
+    case .deadHostCondemns, .budgetIgnored, .checkAssumed, .wayBackForgotten: "7"
+    case .taskRunAnew, .taskNotAwaited: "task"
+    case .windowsIgnored: "windows"
+    case .freezeForgotten: "freeze"
     case .anyFence, .fenceBelowOnly: "8"
     case .outcomeLost, .holdByWallClock: "9"
     case .outcomeTwice, .trafficTwice: "10"
@@ -68,6 +84,7 @@ package enum Sabotage: String, Sendable, CaseIterable {
   func policy(_ policy: ServicePolicy) -> ServicePolicy {
     var wrong = policy
     if self == .afterIgnored { wrong.after = nil }
+    if self == .windowsIgnored { wrong.windows = nil }
     if self == .budgetIgnored { wrong.failureBudget = .count(1_000) }
     guard case .rolling(var rolling) = policy.strategy else { return wrong }
     switch self {
@@ -79,5 +96,15 @@ package enum Sabotage: String, Sendable, CaseIterable {
     }
     wrong.strategy = .rolling(rolling)
     return wrong
+  }
+}
+
+extension ServiceRecord {
+  /// What has begun, and has not ended for all that is known, counts as never begun.
+  mutating func runTaskAnew() {
+    for index in releases.indices where releases[index].task?.stage == .running {
+      releases[index].task?.number += 1
+      releases[index].task?.stage = .recording
+    }
   }
 }

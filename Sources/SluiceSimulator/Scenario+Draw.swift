@@ -104,7 +104,7 @@ extension Scenario {
       neighbours.append(Reservation(instance: id, host: host, port: policy.ports.from))
     }
     for _ in 0..<random.integer(in: 0...2) {
-      guard let name = random.element(of: Fault.Kind.Name.allCases) else { continue }
+      guard let name = random.element(of: Fault.Kind.common) else { continue }
       let hours = Int64(random.integer(in: 1...10))
       let kind = Fault.Kind(
         name, host: random.element(of: names) ?? "a1", edge: random.element(of: gateway.hosts) ?? "g1",

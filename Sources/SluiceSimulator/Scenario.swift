@@ -40,6 +40,10 @@ package struct Scenario: Sendable {
     package var badReleases: [Int: Int] = [:]
     /// Which releases become ready, and then fail their users.
     package var flaws: [Int: Flaw] = [:]
+    /// Which releases bring a task.
+    package var tasks: [Int: PlannedTask] = [:]
+    /// Which minutes of the day lie outside the policy's windows, in UTC.
+    package var closed = 0..<0
 
     package init(policy: ServicePolicy, releases: [Int]) {
       self.policy = policy
@@ -53,23 +57,45 @@ package struct Scenario: Sendable {
     set { (plan, second) = (newValue[0], newValue.dropFirst().first) }
   }
 
+  /// A release's task, and how it goes.
+  package struct PlannedTask: Hashable, Sendable {
+    package var task: ReleaseTask
+    /// How long a run takes, in milliseconds.
+    package var takes: Int64
+    /// How many of its runs end with an error first.
+    package var failures = 0
+
+    package init(_ task: ReleaseTask, takes: Int64) {
+      self.task = task
+      self.takes = takes
+    }
+  }
+
   /// What users of a release meet that is ready and yet no good.
   package enum Flaw: Hashable, Sendable {
     /// So many of 10 000 requests fail.
     case errors(Int)
     /// Every other request takes a second.
     case slow
+    /// The checks of its analysis fail.
+    case checks
   }
 
   /// The order to apply a release.
-  package static func apply(_ release: Int, policy: ServicePolicy) -> Command.Verb {
-    let spec = ReleaseSpec(
+  package static func apply(_ release: Int, policy: ServicePolicy, task: ReleaseTask? = nil) -> Command.Verb {
+    var spec = ReleaseSpec(
       artifact: Digest("artifact-\(release)"), run: RunSpec(command: ["shop"]), readiness: ReadinessCheck(probe: .tcp))
+    spec.task = task
     return .apply(policy: policy, digest: digest(release), spec: spec, secrets: "s\(release / 3)", force: false)
   }
 
+  /// The time zone that windows name, five hours ahead.
+  static let zone = ZoneOffset(zone: "Sim/East", offset: .minutes(300))
+
   /// The release that an operator applies in mid-rollout.
   static let superseding = 90
+  /// Those that mend what cannot be gone back from come after this one.
+  static let mending = 91
 
   /// What the service's record knows a release by.
   static func digest(_ release: Int) -> Digest { Digest("digest-\(release)") }

@@ -26,6 +26,8 @@ struct Scene {
 
   /// Which of the plan's releases is applied next.
   var step = 0
+  /// Its next release is applied together with another service's, which is not ready for that.
+  var isHeld = false
   /// Nothing is left to be done.
   var isFinished = false
   var operatorActs = 0
@@ -34,6 +36,13 @@ struct Scene {
   /// What was typed while no controller ran, and is given to the next one.
   var idle: [Command] = []
   var goalMoved = false
+  var isFrozen = false
+  /// How many releases were brought to mend what cannot be gone back from.
+  var mendings = 0
+  /// A task in doubt may be run again, says the operator.
+  var mayRunAgain = false
+  /// Or it counts as done.
+  var isTakenAsDone = false
   /// The operator has taken `rackLossFloor` out of the manifest, because nothing else went on.
   var isRackLossAllowed = false
 
@@ -46,6 +55,8 @@ struct Scene {
   /// When the newest counts of each gateway arrive.
   var trafficAt: [GatewayID: Int64] = [:]
   var startsOf: [Int: Int] = [:]
+  /// In the order in which they began.
+  var tasks: [SimulatedTask] = []
 
   // MARK: What was seen
 
@@ -61,6 +72,8 @@ struct Scene {
   var withdrawn: Set<ReleaseNumber> = []
   var stepsBegan: [Simulation.StepBegan] = []
   var awaited: [Simulation.Awaited] = []
+  /// How often checks have passed.
+  var passes: [Simulation.CheckKey: Int] = [:]
 
   init(index: Int, plan: Scenario.Plan, scenario: Scenario) {
     self.index = index

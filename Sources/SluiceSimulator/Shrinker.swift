@@ -71,6 +71,9 @@ package struct Shrinker {
     }
     for release in plan.badReleases.keys.sorted() { add { $0.badReleases[release] = nil } }
     for release in plan.flaws.keys.sorted() { add { $0.flaws[release] = nil } }
+    for release in plan.tasks.keys.sorted() { add { $0.tasks[release] = nil } }
+    if plan.policy.windows != nil { add { ($0.policy.windows, $0.closed) = (nil, 0..<0) } }
+    if plan.hasChecks { add { $0.dropChecks() } }
     if plan.policy.after != nil { add { $0.policy.after = nil } }
     if plan.policy.replicas > 1 { add { $0.policy.replicas -= 1 } }
     for point in HookPoint.allCases where plan.policy.hooks[point] != nil { add { $0.policy.hooks[point] = nil } }
@@ -140,6 +143,34 @@ extension Scenario.Plan {
       lines.append("  release \(release) never gets ready, from start \(badReleases[release] ?? 0) on")
     }
     for release in flaws.keys.sorted() { if let flaw = flaws[release] { lines.append("  release \(release) fails its users: \(flaw)") } }
+    for release in tasks.keys.sorted() {
+      guard let task = tasks[release] else { continue }
+      let manner = "onInterrupted \(task.task.onInterrupted.rawValue)\(task.task.irreversible ? ", irreversible" : "")"
+      lines.append("  release \(release) has a task of \(task.takes) ms, \(manner), which fails \(task.failures) times")
+    }
+    if !closed.isEmpty { lines.append("  outside its windows: minutes \(closed) of the day") }
     return lines
+  }
+}
+
+extension Scenario.Plan {
+  fileprivate var hasChecks: Bool {
+    switch policy.strategy {
+    case .canary(let canary): canary.analysis?.checks.isEmpty == false
+    case .blueGreen(let blueGreen): !blueGreen.checks.isEmpty
+    case .rolling, .recreate: false
+    }
+  }
+
+  fileprivate mutating func dropChecks() {
+    switch policy.strategy {
+    case .canary(var canary):
+      canary.analysis?.checks = []
+      policy.strategy = .canary(canary)
+    case .blueGreen(var blueGreen):
+      blueGreen.checks = []
+      policy.strategy = .blueGreen(blueGreen)
+    case .rolling, .recreate: break
+    }
   }
 }

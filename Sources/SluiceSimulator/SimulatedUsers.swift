@@ -101,7 +101,7 @@ extension Simulation {
     switch scene.releaseOf[target.instance].flatMap({ scene.plan.flaws[$0] }) {
     case .errors(let share): return (random.happens(share), false)
     case .slow: return (false, random.happens(5_000))
-    case nil: return (random.happens(30), random.happens(10))
+    case .checks, nil: return (random.happens(30), random.happens(10))
     }
   }
 

@@ -16,6 +16,7 @@ extension Simulation {
     }
     let before = stored
     var acting = Engine(fleet: scenario.fleet, gateways: [scenario.gateway], records: stored + neighbours, cordons: cordons)
+    acting.zones = [Scenario.zone]
     var events: [Engine.Event] = []
     onEachScene { $0.take(&acting, &events) }
     if events.isEmpty { return after(5_000...10_000, .controllerStarts(after: incarnation)) }
@@ -57,6 +58,9 @@ extension Simulation {
     if sabotage == .saltChanges, let audience = record.rollout?.audience {
       record.rollout?.audience = Audience(release: audience.release, share: audience.share, salt: audience.salt + "'")
     }
+    scene.isFrozen = record.freeze != nil
+    if sabotage == .freezeForgotten { record.freeze = nil }
+    if sabotage == .taskRunAnew { record.runTaskAnew() }
     acting.install(record)
     note("controller \(incarnation) acts with epoch \(fence.epoch)")
     events.append(.acquired(service, fence))
@@ -157,7 +161,8 @@ extension Simulation {
       return command
     }
     if known?.rollout != nil { return operatorCommand("resume-\(incarnation)", .resume) }
-    if scene.step < scene.plan.releases.count {
+    scene.isHeld = waitsForOthers
+    if scene.step < scene.plan.releases.count, !scene.isHeld {
       let id = "apply-\(scene.step)"
       if known?.commands.contains(id) ?? false {
         scene.step += 1
@@ -166,6 +171,12 @@ extension Simulation {
       return apply(scene.plan.releases[scene.step], id: id)
     }
     return operatorCommand("settle-\(incarnation)", .settle(cause: "settle", overrideFloor: false))
+  }
+
+  /// Services of which one comes after another are applied together.
+  private var waitsForOthers: Bool {
+    guard !allScenes({ $0.plan.policy.after == nil }) else { return false }
+    return !others.allSatisfy { $0.step >= scene.step && kept($0.service)?.rollout == nil }
   }
 
   func operatorCommand(_ id: String, _ verb: Command.Verb) -> Command {
@@ -184,6 +195,6 @@ extension Simulation {
       rolling.rackLossFloor = nil
       policy.strategy = .rolling(rolling)
     }
-    return Scenario.apply(release, policy: policy)
+    return Scenario.apply(release, policy: policy, task: scene.plan.tasks[release]?.task)
   }
 }

@@ -37,7 +37,9 @@ extension Simulation {
   /// What a fault does to one service's part of hosts and gateways.
   private mutating func strike(_ fault: Scenario.Fault.Kind) {
     switch fault {
-    case .hostCrash(let host): scene.hosts[host]?.powered = false
+    case .hostCrash(let host):
+      scene.hosts[host]?.powered = false
+      cutOffTasks(on: host)
     case .hostCut(let host): scene.hosts[host]?.linked = false
     case .gatewayCut(let host): change(host) { $0.linked = false }
     case .hostMute(let host): scene.hosts[host]?.mute = true
@@ -54,7 +56,10 @@ extension Simulation {
     case .flapping(let host): scene.hosts[host]?.flapping = true
     case .diskFull(let host): scene.hosts[host]?.full = true
     case .slow(let host): scene.hosts[host]?.slow = true
-    case .gatewayCutInFlip, .portsTaken, .hookFails, .hookHangs, .stateLost, .controllerAbsent, .secondController, .clockJump: break
+    case .gatewayCutInFlip, .portsTaken, .hookFails, .hookHangs, .taskFails, .taskCutOff, .checkFails, .checkHangs, .checkInDoubt,
+      .stateLost,
+      .controllerAbsent, .secondController, .clockJump:
+      break
     }
   }
 
@@ -95,7 +100,9 @@ extension Simulation {
     case .diskFull(let host): scene.hosts[host]?.full = false
     case .portsTaken(let host): scene.hosts[host]?.foreign = []
     case .slow(let host): scene.hosts[host]?.slow = false
-    case .hookFails, .hookHangs, .stateLost, .controllerAbsent, .secondController, .clockJump: break
+    case .hookFails, .hookHangs, .taskFails, .taskCutOff, .checkFails, .checkHangs, .checkInDoubt, .stateLost, .controllerAbsent,
+      .secondController, .clockJump:
+      break
     }
   }
 
@@ -138,6 +145,8 @@ extension Simulation {
     case "retry": command = .retry
     case "promote": command = .promote(full: false)
     case "promote full": command = .promote(full: true)
+    case "freeze": command = .freeze("")
+    case "unfreeze": command = .unfreeze
     case "split": command = .split(BasisPoints(random.integer(in: 0...6) * 1_000))
     case "drain", "undrain":
       cordons = verb == "drain" ? [host] : []
@@ -150,6 +159,6 @@ extension Simulation {
     }
     let typed = operatorCommand("typed-\(verb)-\(time)", command)
     if engine != nil { return feed([.input(service, .command(typed))]) }
-    if verb == "exclude" || verb == "include" { scene.idle.append(typed) }
+    if ["exclude", "include", "freeze", "unfreeze"].contains(verb) { scene.idle.append(typed) }
   }
 }

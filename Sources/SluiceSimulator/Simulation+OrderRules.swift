@@ -11,11 +11,24 @@ extension Simulation {
     var other: Int
   }
 
-  mutating func checkBeginning(_ before: ServiceRecord, _ after: ServiceRecord) {
-    guard let rollout = after.rollout, rollout.cause == "apply", rollout.direction.isForward else { return }
-    if !hasBegun(after) { return notice(rollout) }
-    guard before.rollout?.number != rollout.number || !hasBegun(before) else { return }
-    checkOrder(rollout)
+  mutating func checkBeginning(_ before: ServiceRecord, _ after: ServiceRecord, byHand: Bool) {
+    guard let rollout = after.rollout, rollout.direction.isForward, rollout.cause == "apply" || rollout.cause == "restart" else { return }
+    let former = before.rollout.flatMap { $0.number == rollout.number && $0.direction.isForward ? $0 : nil }
+    let begins = hasBegun(after) && (former == nil || !hasBegun(before))
+    if !hasBegun(after) { notice(rollout) }
+    if rollout.cause == "apply", begins, rollout.waves == 0 {
+      checkOrder(rollout)
+      checkWindow("release \(rollout.goal.release ?? ReleaseNumber(0)) begins")
+    }
+    guard let former else {
+      if begins { checkFreeze("rollout \(rollout.number) begins") }
+      return
+    }
+    if begins || rollout.waves > former.waves { checkFreeze("rollout \(rollout.number) goes on to wave \(rollout.waves)") }
+    if let step = former.step, rollout.step?.index != step.index, !byHand {
+      checkFreeze("step \(step.index + 1) ends")
+      if !step.promoted, rollout.cause == "apply" { checkWindow("step \(step.index + 1) ends") }
+    }
   }
 
   /// Whether anything was sent for it.
@@ -23,6 +36,17 @@ extension Simulation {
     guard let rollout = record.rollout else { return false }
     if rollout.stage != .preparing || rollout.waves > 0 { return true }
     return record.attempts.contains { if case .stage = $0.action { true } else { false } }
+  }
+
+  // MARK: Windows, freeze
+
+  private mutating func checkWindow(_ what: String) {
+    let minute = Int((wall.milliseconds % 86_400_000 + 86_400_000) % 86_400_000 / 60_000)
+    if scene.plan.closed.contains(minute) { violate("windows", "\(what), \(minute) minutes after midnight: outside the windows") }
+  }
+
+  private mutating func checkFreeze(_ what: String) {
+    if scene.isFrozen { violate("freeze", "\(what) while \(service) is frozen") }
   }
 
   // MARK: after

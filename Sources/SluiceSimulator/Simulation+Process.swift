@@ -6,6 +6,7 @@ import SluiceRollout
 extension Simulation {
   mutating func feed(_ events: [Engine.Event]) {
     guard let before = engine?.records else { return }
+    for case .input(let service, .command(let command)) in events { hear(command.verb, for: service) }
     let now = Milliseconds(sabotage == .holdByWallClock ? time + max(0, clockOff) : time)
     let wall = wall
     guard let effects = engine?.handle(events, now: now, wall: wall) else { return }
@@ -24,11 +25,25 @@ extension Simulation {
       checkDecision(before, after, events)
       if effects.contains(where: { if case .commit = $0 { true } else { false } }) { checkLaw(after) }
     }
-    if sabotage == .portReusedAtOnce {
+    if sabotage == .portReusedAtOnce || sabotage == .wayBackForgotten {
       var careless = after
-      careless.instances.removeAll { $0.phase == .retired }
+      if sabotage == .portReusedAtOnce { careless.instances.removeAll { $0.phase == .retired } } else { careless.noWayBack = nil }
       engine?.install(careless)
     }
+  }
+
+  /// What an operator has said that bears on rules.
+  private mutating func hear(_ verb: Command.Verb, for service: ServiceName) {
+    let front = scene.index
+    turn(to: service)
+    switch verb {
+    case .retry: scene.mayRunAgain = true
+    case .promote: scene.isTakenAsDone = true
+    case .freeze: scene.isFrozen = true
+    case .unfreeze: scene.isFrozen = false
+    default: break
+    }
+    turn(to: front)
   }
 
   private mutating func perform(_ effect: Engine.Effect) {
@@ -187,17 +202,35 @@ extension Simulation {
   private mutating func answer(to gate: Gate) -> Command.Verb {
     switch gate {
     case .failed(let failure):
-      // What faults have left may be too crooked for it.
-      if scene.operatorActs > 6, failure.remedy.contains("rackLossFloor"), let record = kept(service),
-        let release = record.stable?.release, let number = scenarioRelease(release, in: record)
-      {
-        scene.isRackLossAllowed = true
-        return applied(number)
-      }
-      return scene.operatorActs % 2 == 1 ? .abort : .retry
+      return mending(failure)
     case .approval: return random.happens(scenario.rejections) ? .abort : .promote(full: random.happens(scenario.rejections))
+    case .task: return random.element(of: [.retry, .promote(full: false), .abort]) ?? .retry
+    case .frozen: return isUnfrozenLater ? .resume : .unfreeze
     default: return .resume
     }
+  }
+
+  private mutating func mending(_ failure: Failure) -> Command.Verb {
+    guard let record = kept(service) else { return .retry }
+    let wanted = record.rollout?.goal.release
+    let isStuck = scene.operatorActs > 6
+    // What faults have left may be too crooked for it.
+    if isStuck, failure.remedy.contains("rackLossFloor"), !scene.isRackLossAllowed,
+      let release = record.noWayBack == nil ? record.stable?.release : wanted, let number = scenarioRelease(release, in: record)
+    {
+      scene.isRackLossAllowed = true
+      return applied(number)
+    }
+    if let barrier = record.noWayBack, wanted == barrier, isStuck || failure.remedy.contains("newer release") {
+      scene.mendings += 1
+      return applied(Scenario.mending + scene.mendings)
+    }
+    return scene.operatorActs % 2 == 1 ? .abort : .retry
+  }
+
+  private var isUnfrozenLater: Bool {
+    scenario.commands.contains { $0.verb == "unfreeze" && $0.service == scene.index && $0.at > time }
+      || scene.idle.contains { $0.verb == .unfreeze }
   }
 
   /// A clean end: anyone may take the fence now.
@@ -210,7 +243,7 @@ extension Simulation {
 
   private mutating func proceed() {
     if scene.step < scene.plan.releases.count {
-      scene.step += 1
+      if !scene.isHeld { scene.step += 1 }
       after(100...30_000, .controllerStarts(after: incarnation))
     } else if faultsRemain {
       after(20_000...60_000, .controllerStarts(after: incarnation))
@@ -226,7 +259,8 @@ extension Simulation {
   }
 
   private var faultsRemain: Bool {
-    scenario.faults.contains { $0.at + $0.lasts + 5_000 > time } || scenario.commands.contains { $0.at > time } || losesState
+    strikesUntil + 5_000 > time || scenario.faults.contains { $0.at + $0.lasts + 5_000 > time }
+      || scenario.commands.contains { $0.at > time } || losesState
       || !allScenes { $0.idle.isEmpty && !$0.takesOver }
   }
 

@@ -12,10 +12,12 @@ extension Simulation {
     checkCounts(before, after, rollout)
     checkMemory(after)
     checkAudience(before, after)
-    checkStep(before, after, byHand: events.contains(where: isByHand))
+    let byHand = events.contains(where: isByHand)
+    checkStep(before, after, byHand: byHand)
     checkRacks(before, after)
     checkBlame(before, after)
-    checkBeginning(before, after)
+    checkBeginning(before, after, byHand: byHand)
+    checkTask(before, after)
     if let release = after.rollout?.goal.release, scene.withdrawn.contains(release) { scene.withdrawn.remove(release) }
   }
 

@@ -73,9 +73,11 @@ extension Simulation {
     if isOver || isAsked, time - began < plan.hold.value {
       violate("9", "step \(step.index + 1) ends after \(time - began) ms of a hold of \(plan.hold)")
     }
-    if isOver, plan.analysis != nil, step.byHand == nil, let release = former.goal.release, flaw(of: release, in: after) != nil {
+    guard isOver, let analysis = plan.analysis, step.byHand == nil, let release = former.goal.release else { return }
+    if flaw(of: release, in: after)?.isSeen(by: analysis) == true {
       violate("7", "the analysis lets release \(release) pass, which fails its users")
     }
+    checkPasses(former, step, analysis)
   }
 
   struct StepBegan {
@@ -93,6 +95,7 @@ extension Simulation {
   /// The number that the scenario knows a release by.
   func scenarioRelease(_ release: ReleaseNumber, in record: ServiceRecord) -> Int? {
     guard let digest = record.release(release)?.digest else { return nil }
-    return (scene.plan.releases + [Scenario.superseding]).first { Scenario.digest($0) == digest }
+    let mending = (0..<scene.mendings).map { Scenario.mending + 1 + $0 }
+    return (scene.plan.releases + [Scenario.superseding] + mending).first { Scenario.digest($0) == digest }
   }
 }

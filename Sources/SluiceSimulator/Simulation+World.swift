@@ -12,7 +12,7 @@ extension Simulation {
       if standingFaults.contains(.hookHangs) { return note("the hook hangs") }
       let fails = standingFaults.contains(.hookFails)
       after(1...2_000, .answers(of, attempt, fails ? .failed(Failure(.hook, "exit status 1")) : .succeeded(.nothing), nil))
-    case .check: after(1...2_000, .answers(of, attempt, .succeeded(.nothing), nil))
+    case .check(let name, _): ask(of, attempt, name, record)
     case .replicate:
       let isFenced = !replicate(record, fence)
       after(
@@ -94,7 +94,7 @@ extension Simulation {
       scene.hosts[host]?.instances[number] = nil
       lookSoon()
       after(50...1_500, .answers(of, attempt, .succeeded(.stopped(generation: generation, killed: false)), host))
-    case .task: after(1...2_000, .answers(of, attempt, .succeeded(.nothing), host))
+    case .task(_, let release, let number): beginTask(of, attempt, host, release, number, record)
     case .observe, .setTable, .removeTable, .hook, .check, .replicate: break
     }
   }

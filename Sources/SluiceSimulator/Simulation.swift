@@ -62,6 +62,7 @@ package struct Simulation {
     case leaseEnds(GatewayID, since: Int64)
     case drained(GatewayID, Int)
     case users(GatewayID)
+    case taskIsAsked(Int, Attempt, HostName)
     case command(String)
   }
 
@@ -89,6 +90,8 @@ package struct Simulation {
   var violations: [Violation] = []
   var ends: [String] = []
   var faultsSoFar = 0
+  /// When the last of the faults ends that come with others.
+  var strikesUntil: Int64 = 0
   var finished = false
   var events = 0
   var pendingCrashes: [Int]
@@ -188,6 +191,7 @@ package struct Simulation {
       scene.gateways[id]?.inFlight[number] = 0
       tell(id)
     case .users(let id): serveUsers(id)
+    case .taskIsAsked(let of, let attempt, let host): askTask(of, attempt, host)
     case .command(let verb): command(verb)
     }
   }
@@ -196,6 +200,7 @@ package struct Simulation {
   private mutating func answer(_ of: Int, _ attempt: Attempt, _ result: AttemptResult, _ host: HostName?) {
     var result = result
     if case .unreachable = result {} else if isSilent(attempt.action, host) { result = .inDoubt("the connection was lost") }
+    if of == incarnation { count(attempt, result) }
     result = sabotaged(result, of: attempt.action)
     guard of == incarnation else { return feedFormer(of, [.input(service, .outcome(attempt: attempt.id, result))]) }
     if sabotage == .outcomeLost, case .stop = attempt.action, time % 7 == 0 { return }
@@ -211,6 +216,7 @@ package struct Simulation {
 
   /// What a broken host adapter makes of an answer that did not come.
   private func sabotaged(_ result: AttemptResult, of action: Action) -> AttemptResult {
+    if sabotage == .checkAssumed, case .check = action { return .succeeded(.nothing) }
     switch result {
     case .unreachable, .inDoubt: break
     case .succeeded, .failed: return result
