@@ -22,6 +22,8 @@ package enum Sabotage: String, Sendable, CaseIterable {
   case rackOrderIgnored
   /// Rule 4: the loss of a rack is not thought of.
   case rackLossIgnored
+  /// Rule 4: the racks need not be even.
+  case skewIgnored
   /// Rule 5: whoever goes on with a rollout takes a new salt.
   case saltChanges
   /// Rule 6: a gateway sends the users of the stable release to the canary as soon as a target of stable is not healthy.
@@ -66,7 +68,7 @@ package enum Sabotage: String, Sendable, CaseIterable {
     case .capAndOne, .unknownIsGone: "2"
     case .stopsBeforeAcknowledgement, .portReusedAtOnce, .otherServicesUnseen: "3"
     case .afterIgnored: "after"
-    case .rackOrderIgnored, .rackLossIgnored: "4"
+    case .rackOrderIgnored, .rackLossIgnored, .skewIgnored: "4"
     case .saltChanges: "5"
     case .stableSpills, .sickIsHealthy: "6"
     case .deadHostCondemns, .budgetIgnored, .checkAssumed, .wayBackForgotten: "7"
@@ -84,6 +86,7 @@ package enum Sabotage: String, Sendable, CaseIterable {
   func policy(_ policy: ServicePolicy) -> ServicePolicy {
     var wrong = policy
     if self == .afterIgnored { wrong.after = nil }
+    if self == .skewIgnored { wrong.placement.maxSkew = nil }
     if self == .windowsIgnored { wrong.windows = nil }
     if self == .budgetIgnored { wrong.failureBudget = .count(1_000) }
     guard case .rolling(var rolling) = policy.strategy else { return wrong }

@@ -5,6 +5,7 @@ import SluiceRollout
 extension Scenario {
   mutating func extend(_ random: inout Randomness) {
     if random.happens(2_000) { addSecond(&random) }
+    if random.happens(1_500) { spread(&random) }
     let index = random.integer(in: 0...plans.count - 1)
     if random.happens(1_500) { addTasks(index, &random) }
     if random.happens(4_000) { addChecks(index, &random) }
@@ -14,6 +15,21 @@ extension Scenario {
 
   private mutating func add(_ kind: Fault.Kind, in times: ClosedRange<Int>, lasting: ClosedRange<Int>, _ random: inout Randomness) {
     faults.append(Fault(at: Int64(random.integer(in: times)), lasts: Int64(random.integer(in: lasting)), kind: kind))
+  }
+
+  // MARK: Placement
+
+  /// Other demands on the spread, and hosts that are preferred.
+  private mutating func spread(_ random: inout Randomness) {
+    for index in plans.indices {
+      plans[index].policy.placement.maxSkew = random.happens(3_000) ? nil : random.integer(in: 1...2)
+      if random.happens(5_000) { plans[index].policy.placement.prefer = ["disk": "ssd"] }
+    }
+    var racks = fleet.racks
+    for rack in racks.indices {
+      for host in racks[rack].hosts.indices where random.happens(5_000) { racks[rack].hosts[host].labels = ["disk": "ssd"] }
+    }
+    fleet = Fleet(name: fleet.name, racks: racks)
   }
 
   // MARK: Tasks and checks
@@ -117,7 +133,11 @@ extension Scenario {
     let most = plans.reduce(0) { $0 + $1.policy.strategy.rules.bounds(replicas: $1.policy.replicas + 1).cap + 2 }
     let racks = fleet.racks.count { $0.hosts.contains { $0.slots > 0 } }
     let slots = max(fleet.hosts.map(\.slots).max() ?? 0, (most + hosts - 1) / hosts + 1)
-    fleet = Scenario.fleet(racks: racks, perRack: hosts / racks, slots: slots)
+    var roomy = Scenario.fleet(racks: racks, perRack: hosts / racks, slots: slots).racks
+    for rack in roomy.indices {
+      for host in roomy[rack].hosts.indices { roomy[rack].hosts[host].labels = fleet.racks[rack].hosts[host].labels }
+    }
+    fleet = Fleet(name: fleet.name, racks: roomy)
     guard tightPorts, plan.policy.ports.from != plan.policy.ports.to else { return }
     let ports = PortRange(from: 20_000, to: 20_000 + slots + 3)
     plan.policy.ports = ports

@@ -36,6 +36,8 @@ struct Scene {
   /// What was typed while no controller ran, and is given to the next one.
   var idle: [Command] = []
   var goalMoved = false
+  /// How often all was whole at the end, and not spread as it should be.
+  var skewed = 0
   var isFrozen = false
   /// How many releases were brought to mend what cannot be gone back from.
   var mendings = 0

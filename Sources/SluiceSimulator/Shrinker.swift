@@ -72,6 +72,7 @@ package struct Shrinker {
     for release in plan.badReleases.keys.sorted() { add { $0.badReleases[release] = nil } }
     for release in plan.flaws.keys.sorted() { add { $0.flaws[release] = nil } }
     for release in plan.tasks.keys.sorted() { add { $0.tasks[release] = nil } }
+    if plan.policy.placement.prefer != nil { add { $0.policy.placement.prefer = nil } }
     if plan.policy.windows != nil { add { ($0.policy.windows, $0.closed) = (nil, 0..<0) } }
     if plan.hasChecks { add { $0.dropChecks() } }
     if plan.policy.after != nil { add { $0.policy.after = nil } }
@@ -148,6 +149,8 @@ extension Scenario.Plan {
       let manner = "onInterrupted \(task.task.onInterrupted.rawValue)\(task.task.irreversible ? ", irreversible" : "")"
       lines.append("  release \(release) has a task of \(task.takes) ms, \(manner), which fails \(task.failures) times")
     }
+    if let prefer = policy.placement.prefer { lines.append("  prefers hosts with \(prefer)") }
+    if policy.placement.maxSkew != 1 { lines.append("  maxSkew: \(policy.placement.maxSkew.map(String.init) ?? "none")") }
     if !closed.isEmpty { lines.append("  outside its windows: minutes \(closed) of the day") }
     return lines
   }

@@ -248,6 +248,11 @@ extension Simulation {
     } else if faultsRemain {
       after(20_000...60_000, .controllerStarts(after: incarnation))
     } else if kept(service).map(isWhole) ?? true {
+      if let skew {
+        scene.skewed += 1
+        if scene.skewed > 3 { return violate("4", skew) }
+        return after(1_000...5_000, .controllerStarts(after: incarnation))
+      }
       scene.isFinished = true
       finished = allScenes(\.isFinished)
       if finished { onEachScene { $0.checkEnd() } }

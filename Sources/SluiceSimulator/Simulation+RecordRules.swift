@@ -37,6 +37,28 @@ extension Simulation {
     }
   }
 
+  /// Rule 4 at the end: where a rack has `maxSkew` more than another, that has no place left. nil: it holds.
+  var skew: String? {
+    guard let most = scene.plan.policy.placement.maxSkew else { return nil }
+    // Instances of this one are not moved where they run: each is gone before any other comes.
+    if case .recreate = scene.plan.policy.strategy { return nil }
+    func count(_ rack: Rack) -> Int { rack.hosts.reduce(0) { $0 + (scene.hosts[$1.name]?.instances.count ?? 0) } }
+    guard let fullest = scenario.fleet.racks.max(by: { count($0) < count($1) }) else { return nil }
+    for rack in scenario.fleet.racks where count(fullest) - count(rack) > most && rack.hosts.contains(where: hasPlace) {
+      return
+        "\(fullest.name) has \(count(fullest)) instances of \(service) at the end, \(rack.name) has \(count(rack)) and a place, maxSkew is \(most)"
+    }
+    return nil
+  }
+
+  /// Whether another instance of the service in front could be put there.
+  private func hasPlace(_ host: Host) -> Bool {
+    guard let state = scene.hosts[host.name], !cordons.contains(host.name) else { return false }
+    let taken = scenes.flatMap { $0.hosts[host.name]?.instances.values.map(\.port) ?? [] } + state.neighbours
+    let ports = scene.plan.policy.ports
+    return taken.count < host.slots && (ports.from...ports.to).contains { !taken.contains($0) && !state.foreign.contains($0) }
+  }
+
   // MARK: Failures
 
   /// Rule 7: past the budget it goes back or stops, and what happens on a dead host speaks against no release.
