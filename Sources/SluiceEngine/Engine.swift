@@ -41,7 +41,7 @@ package struct Engine: Sendable {
   package var cordons: [HostName] { didSet { stale = nil } }
   /// Time zones as they are now.
   package var zones: [ZoneOffset] = []
-  /// Services that were to be acted upon, and whose fence could not be taken.
+  /// Services that were to be acted upon, and whose fence could not be taken, or has been lost.
   package var outOfReach: [ServiceName] = []
   private let map: FleetMap
   /// What the instances of all services hold, as of when it was made.
@@ -144,6 +144,8 @@ package struct Engine: Sendable {
         resting.remove(service)
         if let failure = input.fencedOff {
           mine.removeAll { $0 == service }
+          // Nothing more of it will be heard here.
+          outOfReach.append(service)
           effects.append(.rest(service, .fenceLost(failure)))
         } else if case .command(let command) = input {
           obey(command, for: service, wall: wall, &notes, &changed, &effects)
@@ -160,20 +162,29 @@ package struct Engine: Sendable {
     }
     var attempts: [(ServiceName, Attempt)] = []
     var wakeAfter: Milliseconds?
-    for service in mine {
-      guard let before = record(service) else { continue }
-      refreshOccupancy(for: service)
-      let decision = decide(before, view: view(for: service), wall: wall)
-      notes += decision.events.map { StoredEvent(service: service, at: wall, rollout: before.rollout?.number, event: $0) }
-      if decision.record != before {
-        put(decision.record)
-        if !changed.contains(service) { changed.append(service) }
+    var due = mine
+    // What one service does, another may have waited for: its end, a slot, a port. Whoever was decided before is decided once more.
+    for _ in 0..<8 where !due.isEmpty {
+      var overtaken: [ServiceName] = []
+      for (place, service) in due.enumerated() {
+        guard let before = record(service) else { continue }
+        refreshOccupancy(for: service)
+        let decision = decide(before, view: view(for: service), wall: wall)
+        notes += decision.events.map { StoredEvent(service: service, at: wall, rollout: before.rollout?.number, event: $0) }
+        if decision.record != before {
+          put(decision.record)
+          if !changed.contains(service) { changed.append(service) }
+          if mine.count > 1, !decision.record.holdsTheSame(as: before) || Standing(decision.record) != Standing(before) {
+            overtaken = mine.filter { $0 != service && record($0)?.rollout != nil && !due[place...].contains($0) }
+          }
+        }
+        attempts += decision.attempts.map { (service, $0) }
+        if let wake = decision.wakeAt {
+          let wait = wake - decision.record.activeTime
+          wakeAfter = min(wakeAfter ?? wait, wait)
+        }
       }
-      attempts += decision.attempts.map { (service, $0) }
-      if let wake = decision.wakeAt {
-        let wait = wake - decision.record.activeTime
-        wakeAfter = min(wakeAfter ?? wait, wait)
-      }
+      due = overtaken
     }
     if !changed.isEmpty || !notes.isEmpty {
       for service in changed { bump(service, wall) }
@@ -183,7 +194,7 @@ package struct Engine: Sendable {
     for (service, id) in awaited where record(service)?.attempt(id) == nil {
       effects.append(.cancel(service, attempt: id))
     }
-    effects += attempts.map { .dispatch($0.0, $0.1) }
+    for (service, attempt) in attempts where record(service)?.attempt(attempt.id) != nil { effects.append(.dispatch(service, attempt)) }
     if let wakeAfter { effects.append(.wake(after: max(wakeAfter, Milliseconds(1)))) }
     for service in mine where !resting.contains(service) {
       if let rest = rest(of: service) {

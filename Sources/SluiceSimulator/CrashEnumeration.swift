@@ -20,12 +20,32 @@ package struct CrashEnumeration: Sendable {
   }
 
   /// Every strategy, forward and going back.
-  package static let stories: [Story] = strategies.flatMap { name, strategy in
-    [false, true].map { isBad in
-      Story(
-        name: isBad ? "\(name), going back" : name, scenario: scenario(strategy, isBad: isBad),
-        end: isBad ? .rolledBack : .succeeded)
-    }
+  package static let stories: [Story] =
+    strategies.flatMap { name, strategy in
+      [false, true].map { isBad in
+        Story(
+          name: isBad ? "\(name), going back" : name, scenario: scenario(strategy, isBad: isBad),
+          end: isBad ? .rolledBack : .succeeded)
+      }
+    } + tasks + pairs
+
+  /// With a task before the first wave.
+  private static let tasks: [Story] = [false, true].map { isBad in
+    var scenario = scenario(strategies[0].1, isBad: isBad)
+    scenario.plan.tasks[2] = Scenario.PlannedTask(ReleaseTask(command: ["shop", "migrate"]), takes: 3_000)
+    return Story(name: isBad ? "task, going back" : "task", scenario: scenario, end: isBad ? .rolledBack : .succeeded)
+  }
+
+  /// Two services, one after the other: the second one fails with the first.
+  private static let pairs: [Story] = [false, true].map { isBad in
+    var scenario = scenario(strategies[0].1, isBad: isBad)
+    var second = scenario.plan
+    second.badReleases = [:]
+    second.policy.name = "cart"
+    second.policy.replicas = 2
+    second.policy.after = ["shop"]
+    scenario.second = second
+    return Story(name: isBad ? "after, failing with the first" : "after", scenario: scenario, end: isBad ? .failed : .succeeded)
   }
 
   private static let strategies: [(String, Strategy)] = [
@@ -72,10 +92,10 @@ package struct CrashEnumeration: Sendable {
       let report = simulation.run()
       if let violation = report.violations.first {
         outcome.failures.append("\(boundary): rule \(violation.rule): \(violation.text)")
-      } else if report.record?.stable != wanted.record?.stable || report.ends.last != wanted.ends.last {
+      } else if report.records.map(\.stable) != wanted.records.map(\.stable) || report.ends.last != wanted.ends.last {
         outcome.failures.append("\(boundary): ends \(report.ends), undisturbed \(wanted.ends)")
-      } else if report.record?.instances.count != wanted.record?.instances.count {
-        outcome.failures.append("\(boundary): \(report.record?.instances.count ?? 0) instances are left")
+      } else if report.records.map(\.instances.count) != wanted.records.map(\.instances.count) {
+        outcome.failures.append("\(boundary): \(report.records.map(\.instances.count)) instances are left")
       }
     }
     if let violation = wanted.violations.first { outcome.failures.append("undisturbed: rule \(violation.rule): \(violation.text)") }

@@ -42,6 +42,16 @@ extension Scenario {
       case hookFails
       /// Every hook that is begun hangs for ever.
       case hookHangs
+      /// Every task that begins ends with an error.
+      case taskFails
+      /// The host of a task that begins loses power while it runs.
+      case taskCutOff
+      /// Every check of an analysis fails.
+      case checkFails
+      /// Every check hangs until its time is over.
+      case checkHangs
+      /// What checks answer is lost.
+      case checkInDoubt
       /// The controller's database is gone when it starts next.
       case stateLost
       /// The controller dies, and nobody starts another one.
@@ -72,6 +82,11 @@ extension Scenario.Fault.Kind {
     case .slow: .slow
     case .hookFails: .hookFails
     case .hookHangs: .hookHangs
+    case .taskFails: .taskFails
+    case .taskCutOff: .taskCutOff
+    case .checkFails: .checkFails
+    case .checkHangs: .checkHangs
+    case .checkInDoubt: .checkInDoubt
     case .stateLost: .stateLost
     case .controllerAbsent: .controllerAbsent
     case .secondController: .secondController
@@ -99,7 +114,15 @@ extension Scenario.Fault.Kind {
     case controllerAbsent = "controller absent"
     case secondController = "second controller"
     case clockJump = "clock jump"
+    case taskFails = "task fails"
+    case taskCutOff = "task cut off"
+    case checkFails = "check fails"
+    case checkHangs = "check hangs"
+    case checkInDoubt = "check in doubt"
   }
+
+  /// Those that may befall any service; the others are drawn for those that have tasks or checks.
+  static let common: [Name] = Name.allCases.filter { ![.taskFails, .taskCutOff, .checkFails, .checkHangs, .checkInDoubt].contains($0) }
 
   /// One of that kind at one of the places.
   init(_ name: Name, host: HostName, edge: HostName, hours: Int64) {
@@ -119,6 +142,11 @@ extension Scenario.Fault.Kind {
       case .slow: .slow(host)
       case .hookFails: .hookFails
       case .hookHangs: .hookHangs
+      case .taskFails: .taskFails
+      case .taskCutOff: .taskCutOff
+      case .checkFails: .checkFails
+      case .checkHangs: .checkHangs
+      case .checkInDoubt: .checkInDoubt
       case .stateLost: .stateLost
       case .controllerAbsent: .controllerAbsent
       case .secondController: .secondController
@@ -133,7 +161,9 @@ extension Scenario.Fault.Kind {
       .gatewayCutInFlip(let host), .gatewayRestart(let host), .staleNews(let host), .flapping(let host), .diskFull(let host),
       .portsTaken(let host), .slow(let host):
       host
-    case .hookFails, .hookHangs, .stateLost, .controllerAbsent, .secondController, .clockJump: nil
+    case .hookFails, .hookHangs, .taskFails, .taskCutOff, .checkFails, .checkHangs, .checkInDoubt, .stateLost, .controllerAbsent,
+      .secondController, .clockJump:
+      nil
     }
   }
 }

@@ -1,4 +1,5 @@
 import SluiceModel
+import SluiceRollout
 
 /// A rule of DESIGN section 4 broken on purpose, to see that the simulation finds it. Nothing of it is in the brain: it is in what passes between
 /// the brain and the simulated world.
@@ -13,10 +14,16 @@ package enum Sabotage: String, Sendable, CaseIterable {
   case stopsBeforeAcknowledgement
   /// Rule 3: a retired instance's address is free before the gateways have forgotten it.
   case portReusedAtOnce
+  /// Rule 3: a host gives an instance the first port that no instance of its own service has.
+  case otherServicesUnseen
+  /// Section 3: the controller does not know which service comes after which.
+  case afterIgnored
   /// Rule 4: waves go over racks.
   case rackOrderIgnored
   /// Rule 4: the loss of a rack is not thought of.
   case rackLossIgnored
+  /// Rule 4: the racks need not be even.
+  case skewIgnored
   /// Rule 5: whoever goes on with a rollout takes a new salt.
   case saltChanges
   /// Rule 6: a gateway sends the users of the stable release to the canary as soon as a target of stable is not healthy.
@@ -27,6 +34,18 @@ package enum Sabotage: String, Sendable, CaseIterable {
   case deadHostCondemns
   /// Rule 7: no failure is too many.
   case budgetIgnored
+  /// Rule 7: every check of an analysis is taken as passed.
+  case checkAssumed
+  /// Rule 7: that a task cannot be undone is forgotten.
+  case wayBackForgotten
+  /// Section 4, tasks: whoever takes over runs the task anew.
+  case taskRunAnew
+  /// Section 4, tasks: it counts as done when it has begun.
+  case taskNotAwaited
+  /// Section 3: the controller does not know the windows.
+  case windowsIgnored
+  /// Section 7: whoever takes over has forgotten the freeze.
+  case freezeForgotten
   /// Rule 8: hosts and gateways do what an older fence asks.
   case anyFence
   /// Rule 8: they compare with < where it must be ≤: a fence as high as theirs, of another owner, passes.
@@ -42,16 +61,20 @@ package enum Sabotage: String, Sendable, CaseIterable {
   /// Rule 11: the log of an instance that failed is kept as it is, with a secret in it.
   case secretKept
 
-  /// The rule of DESIGN section 4 that it breaks.
+  /// The rule of DESIGN section 4 that it breaks, or the word of the manifest or the operator.
   package var rule: String {
     switch self {
     case .floorLessOne: "1"
     case .capAndOne, .unknownIsGone: "2"
-    case .stopsBeforeAcknowledgement, .portReusedAtOnce: "3"
-    case .rackOrderIgnored, .rackLossIgnored: "4"
+    case .stopsBeforeAcknowledgement, .portReusedAtOnce, .otherServicesUnseen: "3"
+    case .afterIgnored: "after"
+    case .rackOrderIgnored, .rackLossIgnored, .skewIgnored: "4"
     case .saltChanges: "5"
     case .stableSpills, .sickIsHealthy: "6"
-    case .deadHostCondemns, .budgetIgnored: "7"
+    case .deadHostCondemns, .budgetIgnored, .checkAssumed, .wayBackForgotten: "7"
+    case .taskRunAnew, .taskNotAwaited: "task"
+    case .windowsIgnored: "windows"
+    case .freezeForgotten: "freeze"
     case .anyFence, .fenceBelowOnly: "8"
     case .outcomeLost, .holdByWallClock: "9"
     case .outcomeTwice, .trafficTwice: "10"
@@ -62,6 +85,9 @@ package enum Sabotage: String, Sendable, CaseIterable {
   /// What the broken controller believes the manifest says.
   func policy(_ policy: ServicePolicy) -> ServicePolicy {
     var wrong = policy
+    if self == .afterIgnored { wrong.after = nil }
+    if self == .skewIgnored { wrong.placement.maxSkew = nil }
+    if self == .windowsIgnored { wrong.windows = nil }
     if self == .budgetIgnored { wrong.failureBudget = .count(1_000) }
     guard case .rolling(var rolling) = policy.strategy else { return wrong }
     switch self {
@@ -73,5 +99,15 @@ package enum Sabotage: String, Sendable, CaseIterable {
     }
     wrong.strategy = .rolling(rolling)
     return wrong
+  }
+}
+
+extension ServiceRecord {
+  /// What has begun, and has not ended for all that is known, counts as never begun.
+  mutating func runTaskAnew() {
+    for index in releases.indices where releases[index].task?.stage == .running {
+      releases[index].task?.number += 1
+      releases[index].task?.stage = .recording
+    }
   }
 }

@@ -17,18 +17,17 @@ extension Scenario {
     gateway = Scenario.gateway(processes: random.integer(in: 1...2))
     let hosts = racks * perRack
     let replicas = random.integer(in: 1...max(1, min(hosts * 3 / 2, 8)))
-    policy = Scenario.policy(replicas: replicas, racks: racks, &random)
+    plan = Plan(policy: Scenario.policy(replicas: replicas, racks: racks, &random), releases: [])
     // A service that knows one port only has one place on each host, and needs one to spare.
     if replicas < hosts, random.happens(2_000) { policy.ports = PortRange(from: 8080, to: 8080) }
-    faults = []
-    badReleases = [:]
     releases = (0..<random.integer(in: 2...3)).map { $0 + 1 }
-    crashes = []
-    commands = []
-    if harshness == .faults { worsen(&random) }
+    guard harshness == .faults else { return }
+    worsen(&random)
+    var others = Randomness(seed: seed &* 0x9FB2_1C65_1E98_DF25 &+ 1)
+    extend(&others)
   }
 
-  private static func policy(replicas: Int, racks: Int, _ random: inout Randomness) -> ServicePolicy {
+  static func policy(replicas: Int, racks: Int, _ random: inout Randomness) -> ServicePolicy {
     var policy = ServicePolicy(name: "shop", fleet: "sim", replicas: replicas, route: Route(gateway: "edge"))
     policy.minHealthyTime = Milliseconds(Int64(random.integer(in: 0...3) * 1000))
     policy.startTimeout = .seconds(10)
@@ -105,7 +104,7 @@ extension Scenario {
       neighbours.append(Reservation(instance: id, host: host, port: policy.ports.from))
     }
     for _ in 0..<random.integer(in: 0...2) {
-      guard let name = random.element(of: Fault.Kind.Name.allCases) else { continue }
+      guard let name = random.element(of: Fault.Kind.common) else { continue }
       let hours = Int64(random.integer(in: 1...10))
       let kind = Fault.Kind(
         name, host: random.element(of: names) ?? "a1", edge: random.element(of: gateway.hosts) ?? "g1",

@@ -1,28 +1,24 @@
 package import SluiceModel
 package import SluiceRollout
 
-/// One simulated story: the fleet, the service, what goes wrong and what the operator asks. Drawn from a seed.
+/// One simulated story: the fleet, its services, what goes wrong and what the operator asks. Drawn from a seed.
 package struct Scenario: Sendable {
   package var fleet: Fleet
   package var gateway: Gateway
-  package var policy: ServicePolicy
-  package var faults: [Fault]
-  /// Which releases never become ready, from which instance start on (counted over the release's starts).
-  package var badReleases: [Int: Int]
-  /// Which releases become ready, and then fail their users.
-  package var flaws: [Int: Flaw] = [:]
-  /// What is applied, one after another, each once the last has come to rest.
-  package var releases: [Int]
+  package var plan: Plan
+  /// Another service on the same hosts, behind the same gateways, driven by the same controller.
+  package var second: Plan?
+  package var faults: [Fault] = []
   /// How many of 10 000 steps that ask for approval the operator aborts.
   package var rejections = 0
   /// How many of 10 000 orders are long on their way.
   package var delays = 0
   /// The controller dies when this many attempts have been dispatched; then it starts again.
-  package var crashes: [Int]
+  package var crashes: [Int] = []
   /// It dies while it writes its commit of this number: that is lost, and nothing of what it decided was sent.
   package var lostCommits: [Int] = []
   /// Operator commands at moments of the run.
-  package var commands: [Typed]
+  package var commands: [Typed] = []
 
   /// Instances of another service, `cart`, which this controller knows and does not act upon.
   package var neighbours: [Reservation] = []
@@ -31,6 +27,48 @@ package struct Scenario: Sendable {
   package struct Typed: Hashable, Sendable {
     package var at: Int64
     package var verb: String
+    /// Of which service: its place in `plans`.
+    package var service = 0
+  }
+
+  /// One service: its manifest, and what becomes of its releases.
+  package struct Plan: Sendable {
+    package var policy: ServicePolicy
+    /// What is applied, one after another, each once the last has come to rest.
+    package var releases: [Int]
+    /// Which releases never become ready, from which instance start on (counted over the release's starts).
+    package var badReleases: [Int: Int] = [:]
+    /// Which releases become ready, and then fail their users.
+    package var flaws: [Int: Flaw] = [:]
+    /// Which releases bring a task.
+    package var tasks: [Int: PlannedTask] = [:]
+    /// Which minutes of the day lie outside the policy's windows, in UTC.
+    package var closed = 0..<0
+
+    package init(policy: ServicePolicy, releases: [Int]) {
+      self.policy = policy
+      self.releases = releases
+    }
+  }
+
+  /// In the order in which they are counted.
+  var plans: [Plan] {
+    get { [plan] + [second].compactMap(\.self) }
+    set { (plan, second) = (newValue[0], newValue.dropFirst().first) }
+  }
+
+  /// A release's task, and how it goes.
+  package struct PlannedTask: Hashable, Sendable {
+    package var task: ReleaseTask
+    /// How long a run takes, in milliseconds.
+    package var takes: Int64
+    /// How many of its runs end with an error first.
+    package var failures = 0
+
+    package init(_ task: ReleaseTask, takes: Int64) {
+      self.task = task
+      self.takes = takes
+    }
   }
 
   /// What users of a release meet that is ready and yet no good.
@@ -39,17 +77,25 @@ package struct Scenario: Sendable {
     case errors(Int)
     /// Every other request takes a second.
     case slow
+    /// The checks of its analysis fail.
+    case checks
   }
 
   /// The order to apply a release.
-  package static func apply(_ release: Int, policy: ServicePolicy) -> Command.Verb {
-    let spec = ReleaseSpec(
+  package static func apply(_ release: Int, policy: ServicePolicy, task: ReleaseTask? = nil) -> Command.Verb {
+    var spec = ReleaseSpec(
       artifact: Digest("artifact-\(release)"), run: RunSpec(command: ["shop"]), readiness: ReadinessCheck(probe: .tcp))
+    spec.task = task
     return .apply(policy: policy, digest: digest(release), spec: spec, secrets: "s\(release / 3)", force: false)
   }
 
+  /// The time zone that windows name, five hours ahead.
+  static let zone = ZoneOffset(zone: "Sim/East", offset: .minutes(300))
+
   /// The release that an operator applies in mid-rollout.
   static let superseding = 90
+  /// Those that mend what cannot be gone back from come after this one.
+  static let mending = 91
 
   /// What the service's record knows a release by.
   static func digest(_ release: Int) -> Digest { Digest("digest-\(release)") }
@@ -89,5 +135,25 @@ package struct Scenario: Sendable {
         address: fleet.host(place.host)?.serviceAddress ?? "", port: place.port, secrets: "", phase: .serving)
     }
     return record
+  }
+}
+
+/// What is said of the first service, for the stories of one.
+extension Scenario {
+  package var policy: ServicePolicy {
+    get { plan.policy }
+    set { plan.policy = newValue }
+  }
+  package var releases: [Int] {
+    get { plan.releases }
+    set { plan.releases = newValue }
+  }
+  package var badReleases: [Int: Int] {
+    get { plan.badReleases }
+    set { plan.badReleases = newValue }
+  }
+  package var flaws: [Int: Flaw] {
+    get { plan.flaws }
+    set { plan.flaws = newValue }
   }
 }

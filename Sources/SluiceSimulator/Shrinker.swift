@@ -43,39 +43,70 @@ package struct Shrinker {
     for index in scenario.commands.indices { add { $0.commands.remove(at: index) } }
     for index in scenario.crashes.indices { add { $0.crashes.remove(at: index) } }
     for index in scenario.lostCommits.indices { add { $0.lostCommits.remove(at: index) } }
-    for release in scenario.badReleases.keys.sorted() { add { $0.badReleases[release] = nil } }
-    for release in scenario.flaws.keys.sorted() { add { $0.flaws[release] = nil } }
+    if scenario.second != nil {
+      add { $0.drop(1) }
+      add { $0.drop(0) }
+    }
+    if scenario.releases.count > 1 { add { for index in $0.plans.indices { $0.plans[index].releases.removeLast() } } }
     if !scenario.neighbours.isEmpty { add { $0.neighbours = [] } }
     if scenario.delays > 0 { add { $0.delays = 0 } }
     if scenario.rejections > 0 { add { $0.rejections = 0 } }
-    if scenario.releases.count > 1 { add { $0.releases.removeLast() } }
+    for index in scenario.plans.indices {
+      for smaller in Shrinker.smaller(than: scenario.plans[index]) { add { $0.plans[index] = smaller } }
+    }
     if scenario.gateway.hosts.count > 1 { add { $0.gateway = Scenario.gateway(processes: $0.gateway.hosts.count - 1) } }
-    if scenario.policy.replicas > 1 { add { $0.policy.replicas -= 1 } }
-    for point in HookPoint.allCases where scenario.policy.hooks[point] != nil { add { $0.policy.hooks[point] = nil } }
-    if scenario.policy.minHealthyTime > .zero { add { $0.policy.minHealthyTime = .zero } }
     for rack in scenario.fleet.racks {
       for host in rack.hosts where host.slots > 0 { add { $0.remove(host.name) } }
     }
-    if case .canary(let canary) = scenario.policy.strategy, canary.steps.count > 1 {
+    for index in scenario.faults.indices where scenario.faults[index].lasts > 1_000 { add { $0.faults[index].lasts /= 2 } }
+    return list.filter { $0.plans.allSatisfy($0.isPossible) }
+  }
+
+  private static func smaller(than plan: Scenario.Plan) -> [Scenario.Plan] {
+    var list: [Scenario.Plan] = []
+    func add(_ change: (inout Scenario.Plan) -> Void) {
+      var smaller = plan
+      change(&smaller)
+      list.append(smaller)
+    }
+    for release in plan.badReleases.keys.sorted() { add { $0.badReleases[release] = nil } }
+    for release in plan.flaws.keys.sorted() { add { $0.flaws[release] = nil } }
+    for release in plan.tasks.keys.sorted() { add { $0.tasks[release] = nil } }
+    if plan.policy.placement.prefer != nil { add { $0.policy.placement.prefer = nil } }
+    if plan.policy.windows != nil { add { ($0.policy.windows, $0.closed) = (nil, 0..<0) } }
+    if plan.hasChecks { add { $0.dropChecks() } }
+    if plan.policy.after != nil { add { $0.policy.after = nil } }
+    if plan.policy.replicas > 1 { add { $0.policy.replicas -= 1 } }
+    for point in HookPoint.allCases where plan.policy.hooks[point] != nil { add { $0.policy.hooks[point] = nil } }
+    if plan.policy.minHealthyTime > .zero { add { $0.policy.minHealthyTime = .zero } }
+    if case .canary(let canary) = plan.policy.strategy, canary.steps.count > 1 {
       for index in canary.steps.indices {
         var shorter = canary
         shorter.steps.remove(at: index)
         add { $0.policy.strategy = .canary(shorter) }
       }
     }
-    for index in scenario.faults.indices where scenario.faults[index].lasts > 1_000 { add { $0.faults[index].lasts /= 2 } }
-    return list.filter(\.isPossible)
+    return list
   }
 }
 
 extension Scenario {
   /// Whether the manifest asks for something that the fleet can give.
-  fileprivate var isPossible: Bool {
+  fileprivate func isPossible(_ plan: Plan) -> Bool {
+    let policy = plan.policy
     guard case .rolling(let rolling) = policy.strategy, let least = rolling.rackLossFloor?.roundedUp(of: policy.replicas) else {
       return true
     }
     let racks = max(1, fleet.racks.count { $0.hosts.contains { $0.slots > 0 } })
     return policy.replicas - (policy.replicas + racks - 1) / racks >= least
+  }
+
+  /// Without one of its two services.
+  fileprivate mutating func drop(_ index: Int) {
+    plans.remove(at: index)
+    plan.policy.after = nil
+    commands.removeAll { $0.service == index }
+    for place in commands.indices { commands[place].service = 0 }
   }
 
   /// Without a host, and what goes wrong there.
@@ -90,18 +121,59 @@ extension Scenario {
   /// What it is about, in lines.
   package var story: [String] {
     let places = fleet.hosts.filter { $0.slots > 0 }.map { "\($0.name) (\($0.slots))" }.joined(separator: " ")
-    var lines = ["\(policy.replicas) instances on \(places), gateways \(gateway.hosts.map(\.rawValue).joined(separator: " "))"]
-    lines.append("strategy: \(policy.strategy)")
-    lines.append("releases: \(releases.map(String.init).joined(separator: ", then "))")
+    var lines = ["hosts \(places), gateways \(gateway.hosts.map(\.rawValue).joined(separator: " "))"]
+    for plan in plans { lines += plan.story }
     for other in neighbours { lines.append("\(other.instance) of another service is on \(other.host):\(other.port)") }
-    for release in badReleases.keys.sorted() {
-      lines.append("release \(release) never gets ready, from start \(badReleases[release] ?? 0) on")
-    }
-    for release in flaws.keys.sorted() { if let flaw = flaws[release] { lines.append("release \(release) fails its users: \(flaw)") } }
     for fault in faults { lines.append("at \(fault.at) ms, for \(fault.lasts) ms: \(fault.kind.name.rawValue) \(fault.kind.place ?? "")") }
-    for command in commands { lines.append("at \(command.at) ms an operator types: \(command.verb)") }
+    for command in commands {
+      lines.append("at \(command.at) ms an operator types for \(plans[command.service].policy.name): \(command.verb)")
+    }
     for crash in crashes { lines.append("the controller dies with attempt \(crash)") }
     for commit in lostCommits { lines.append("the controller dies while it writes commit \(commit)") }
     return lines
+  }
+}
+
+extension Scenario.Plan {
+  /// What one service is about, in lines.
+  fileprivate var story: [String] {
+    let after = (policy.after ?? []).map { ", after \($0)" }.joined()
+    var lines = ["\(policy.name): \(policy.replicas) instances\(after), releases \(releases.map(String.init).joined(separator: ", then "))"]
+    lines.append("  strategy: \(policy.strategy)")
+    for release in badReleases.keys.sorted() {
+      lines.append("  release \(release) never gets ready, from start \(badReleases[release] ?? 0) on")
+    }
+    for release in flaws.keys.sorted() { if let flaw = flaws[release] { lines.append("  release \(release) fails its users: \(flaw)") } }
+    for release in tasks.keys.sorted() {
+      guard let task = tasks[release] else { continue }
+      let manner = "onInterrupted \(task.task.onInterrupted.rawValue)\(task.task.irreversible ? ", irreversible" : "")"
+      lines.append("  release \(release) has a task of \(task.takes) ms, \(manner), which fails \(task.failures) times")
+    }
+    if let prefer = policy.placement.prefer { lines.append("  prefers hosts with \(prefer)") }
+    if policy.placement.maxSkew != 1 { lines.append("  maxSkew: \(policy.placement.maxSkew.map(String.init) ?? "none")") }
+    if !closed.isEmpty { lines.append("  outside its windows: minutes \(closed) of the day") }
+    return lines
+  }
+}
+
+extension Scenario.Plan {
+  fileprivate var hasChecks: Bool {
+    switch policy.strategy {
+    case .canary(let canary): canary.analysis?.checks.isEmpty == false
+    case .blueGreen(let blueGreen): !blueGreen.checks.isEmpty
+    case .rolling, .recreate: false
+    }
+  }
+
+  fileprivate mutating func dropChecks() {
+    switch policy.strategy {
+    case .canary(var canary):
+      canary.analysis?.checks = []
+      policy.strategy = .canary(canary)
+    case .blueGreen(var blueGreen):
+      blueGreen.checks = []
+      policy.strategy = .blueGreen(blueGreen)
+    case .rolling, .recreate: break
+    }
   }
 }

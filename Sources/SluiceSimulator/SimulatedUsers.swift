@@ -48,23 +48,23 @@ struct SplitCount: Hashable {
 extension Simulation {
   /// Users come while a split stands, and for a while after each new table.
   mutating func watchUsers(_ id: GatewayID) {
-    gateways[id]?.usersUntil = time + 10_000
-    guard gateways[id]?.hasUsers == false else { return }
-    gateways[id]?.hasUsers = true
+    scene.gateways[id]?.usersUntil = time + 10_000
+    guard scene.gateways[id]?.hasUsers == false else { return }
+    scene.gateways[id]?.hasUsers = true
     after(1...1_000, .users(id))
   }
 
   /// A second of one gateway's users.
   mutating func serveUsers(_ id: GatewayID) {
-    guard let state = gateways[id], let content = state.content, content.split != nil || time < state.usersUntil else {
-      gateways[id]?.hasUsers = false
+    guard let state = scene.gateways[id], let content = state.content, content.split != nil || time < state.usersUntil else {
+      scene.gateways[id]?.hasUsers = false
       return
     }
     // Where nobody has listened for long, not much is to be seen.
-    let isUnheard = unheardSince[id].map { time - $0 > 60_000 } ?? false
-    queue.push(time + (isUnheard ? 300_000 : 1_000), .users(id))
+    let isUnheard = scene.unheardSince[id].map { time - $0 > 60_000 } ?? false
+    push(time + (isUnheard ? 300_000 : 1_000), .users(id))
     // No users come through an excluded one.
-    guard state.running, (engine?.record(service) ?? stored.first)?.gateway(id)?.excluded != true else { return }
+    guard state.running, (engine?.record(service) ?? kept(service))?.gateway(id)?.excluded != true else { return }
     let up = content.targets.filter { state.routes($0.instance) && state.healthy.contains($0.instance) }
     let split = state.fellBack ? nil : content.split
     let canary = up.filter { $0.release == split?.release }
@@ -86,11 +86,11 @@ extension Simulation {
       } else {
         count.stable.take(failed: failed, slow: slow, spilled: false)
       }
-      if isCanary, let rollout = state.rollout { met[rollout, default: 0] += 1 }
+      if isCanary, let rollout = state.rollout { scene.met[rollout, default: 0] += 1 }
     }
-    gateways[id]?.nextUser = (state.nextUser + SimulatedUsers.perSecond) % SimulatedUsers.count
+    scene.gateways[id]?.nextUser = (state.nextUser + SimulatedUsers.perSecond) % SimulatedUsers.count
     guard split != nil, let last = state.counts.indices.last else { return }
-    gateways[id]?.counts[last] = count
+    scene.gateways[id]?.counts[last] = count
     if time % 2_000 < 1_000 { tellTraffic(id) }
     if random.happens(1_500) { tell(id) }
   }
@@ -98,31 +98,31 @@ extension Simulation {
   /// How the request ends: a flawed release fails its users, and now and then any does.
   private mutating func meets(_ target: TableTarget?, spills: Bool) -> (failed: Bool, slow: Bool) {
     guard let target, !spills, runs(target) else { return (true, false) }
-    switch releaseOf[target.instance].flatMap({ scenario.flaws[$0] }) {
+    switch scene.releaseOf[target.instance].flatMap({ scene.plan.flaws[$0] }) {
     case .errors(let share): return (random.happens(share), false)
     case .slow: return (false, random.happens(5_000))
-    case nil: return (random.happens(30), random.happens(10))
+    case .checks, nil: return (random.happens(30), random.happens(10))
     }
   }
 
   /// Whether something answers at the target's address.
   func runs(_ target: TableTarget) -> Bool {
     guard let host = hostAt[target.address] else { return false }
-    return hosts[host]?.powered == true && hosts[host]?.instances[target.instance] != nil
+    return scene.hosts[host]?.powered == true && scene.hosts[host]?.instances[target.instance] != nil
   }
 
   /// What a gateway has counted goes to the controller: in order, and sometimes twice.
   private mutating func tellTraffic(_ id: GatewayID) {
-    guard let state = gateways[id], state.answers, engine != nil, !random.happens(1_000) else { return }
+    guard let state = scene.gateways[id], state.answers, engine != nil, !random.happens(1_000) else { return }
     for count in state.counts {
       var fact = TrafficFact(
         gateway: id, boot: "\(state.starts)", generation: count.generation, canary: count.canary.traffic, stable: count.stable.traffic)
-      let at = max(time + Int64(random.integer(in: 1...2_500)), trafficAt[id] ?? 0)
-      trafficAt[id] = at
-      queue.push(at, .engine(incarnation, [.input(service, .traffic(fact))]))
+      let at = max(time + Int64(random.integer(in: 1...2_500)), scene.trafficAt[id] ?? 0)
+      scene.trafficAt[id] = at
+      push(at, .engine(incarnation, [.input(service, .traffic(fact))]))
       guard random.happens(1_000) else { continue }
       if sabotage == .trafficTwice { fact.boot += "again" }
-      queue.push(at, .engine(incarnation, [.input(service, .traffic(fact))]))
+      push(at, .engine(incarnation, [.input(service, .traffic(fact))]))
     }
   }
 }

@@ -2,10 +2,9 @@ import SluiceEngine
 import SluiceModel
 import SluiceRollout
 
-/// A host as it really is.
+/// A host as it really is for one service.
 struct SimulatedHost {
   struct Running {
-    var service: ServiceName
     var release: ReleaseNumber
     var port: Int
     /// When it starts to answer its probes; nil: never.
@@ -75,7 +74,7 @@ struct SimulatedHost {
   }
 }
 
-/// A gateway as it really is.
+/// A gateway as it really is for one service.
 struct SimulatedGateway {
   var running = true
   var linked = true

@@ -9,7 +9,7 @@ extension Simulation {
 
   /// Rule 4: a wave lies in one rack, and begins when all that the one before it brought is settled.
   mutating func checkRacks(_ before: ServiceRecord, _ after: ServiceRecord) {
-    guard case .rolling(let rolling) = scenario.policy.strategy, rolling.rackOrder, let rollout = after.rollout,
+    guard case .rolling(let rolling) = scene.plan.policy.strategy, rolling.rackOrder, let rollout = after.rollout,
       !rollout.overridesFloor, let wave = rollout.wave, wave.stage == .recording, wave.number != before.rollout?.wave?.number,
       wave.replacements.contains(where: { $0.new != nil })
     else { return }
@@ -27,8 +27,8 @@ extension Simulation {
   /// Rule 4 on the state after a stop: what would remain if any one rack were lost. What goes makes the loss of its own rack no worse;
   /// where a rack is lost, no second loss is planned for.
   mutating func checkRackLoss(_ taken: [Instance], _ after: ServiceRecord, _ rollout: Rollout) {
-    guard case .rolling(let rolling) = scenario.policy.strategy, let share = rolling.rackLossFloor, rollout.goal.release != nil,
-      !isRackLossAllowed, !scenario.fleet.racks.contains(where: after.isLost)
+    guard case .rolling(let rolling) = scene.plan.policy.strategy, let share = rolling.rackLossFloor, rollout.goal.release != nil,
+      !scene.isRackLossAllowed, !scenario.fleet.racks.contains(where: after.isLost)
     else { return }
     let least = share.roundedUp(of: rollout.goal.replicas)
     for rack in scenario.fleet.racks where taken.contains(where: { scenario.fleet.host($0.host)?.rack != rack.name }) {
@@ -37,19 +37,41 @@ extension Simulation {
     }
   }
 
+  /// Rule 4 at the end: where a rack has `maxSkew` more than another, that has no place left. nil: it holds.
+  var skew: String? {
+    guard let most = scene.plan.policy.placement.maxSkew else { return nil }
+    // Instances of this one are not moved where they run: each is gone before any other comes.
+    if case .recreate = scene.plan.policy.strategy { return nil }
+    func count(_ rack: Rack) -> Int { rack.hosts.reduce(0) { $0 + (scene.hosts[$1.name]?.instances.count ?? 0) } }
+    guard let fullest = scenario.fleet.racks.max(by: { count($0) < count($1) }) else { return nil }
+    for rack in scenario.fleet.racks where count(fullest) - count(rack) > most && rack.hosts.contains(where: hasPlace) {
+      return
+        "\(fullest.name) has \(count(fullest)) instances of \(service) at the end, \(rack.name) has \(count(rack)) and a place, maxSkew is \(most)"
+    }
+    return nil
+  }
+
+  /// Whether another instance of the service in front could be put there.
+  private func hasPlace(_ host: Host) -> Bool {
+    guard let state = scene.hosts[host.name], !cordons.contains(host.name) else { return false }
+    let taken = scenes.flatMap { $0.hosts[host.name]?.instances.values.map(\.port) ?? [] } + state.neighbours
+    let ports = scene.plan.policy.ports
+    return taken.count < host.slots && (ports.from...ports.to).contains { !taken.contains($0) && !state.foreign.contains($0) }
+  }
+
   // MARK: Failures
 
   /// Rule 7: past the budget it goes back or stops, and what happens on a dead host speaks against no release.
   mutating func checkBlame(_ before: ServiceRecord, _ after: ServiceRecord) {
     if let rollout = after.rollout, rollout.direction.isForward, rollout.stoppedBy == nil, !rollout.overridesFloor {
-      let budget = scenario.policy.failureBudget.roundedDown(of: rollout.goal.replicas)
+      let budget = scene.plan.policy.failureBudget.roundedDown(of: rollout.goal.replicas)
       if rollout.failures.count > budget, rollout.failures.count > before.rollout?.failures.count ?? 0 {
         violate("7", "\(rollout.failures.count) failures are counted, the budget is \(budget), and it goes on")
       }
     }
     for release in after.releases {
       guard case .bad = release.status, before.release(release.number)?.status == .candidate,
-        let failure = after.rollout?.failures.last, let host = failure.host, hosts[host]?.answers == false
+        let failure = after.rollout?.failures.last, let host = failure.host, scene.hosts[host]?.answers == false
       else { continue }
       violate(
         "7", "release \(release.number) is marked bad for what happened on \(host), which does not answer: \(failure.failure.message)")
@@ -72,12 +94,12 @@ extension Simulation {
       if record.attempts[..<place].contains(where: { $0.action.object == attempt.action.object }) {
         violate("10", "two attempts are open on \(attempt.action.object)")
       }
-      if concluded.contains(attempt.id) { violate("10", "attempt \(attempt.id) is open, and has had its outcome") }
+      if scene.concluded.contains(attempt.id) { violate("10", "attempt \(attempt.id) is open, and has had its outcome") }
     }
-    guard !stateWasLost, let rollout = record.rollout, let audience = rollout.audience, audience.release == rollout.goal.release,
+    guard !scene.stateWasLost, let rollout = record.rollout, let audience = rollout.audience, audience.release == rollout.goal.release,
       let counted = rollout.analysis?.whole.canary.requests
     else { return }
-    let made = met[rollout.number] ?? 0
+    let made = scene.met[rollout.number] ?? 0
     if counted > made { violate("10", "\(counted) requests of the canary are counted, its users have made \(made)") }
   }
 

@@ -12,10 +12,13 @@ extension Simulation {
     checkCounts(before, after, rollout)
     checkMemory(after)
     checkAudience(before, after)
-    checkStep(before, after, byHand: events.contains(where: isByHand))
+    let byHand = events.contains(where: isByHand)
+    checkStep(before, after, byHand: byHand)
     checkRacks(before, after)
     checkBlame(before, after)
-    if let release = after.rollout?.goal.release, withdrawn.contains(release) { withdrawn.remove(release) }
+    checkBeginning(before, after, byHand: byHand)
+    checkTask(before, after)
+    if let release = after.rollout?.goal.release, scene.withdrawn.contains(release) { scene.withdrawn.remove(release) }
   }
 
   /// The law that a decision leaves nothing to decide. Where nothing has changed, it was just decided so.
@@ -35,14 +38,14 @@ extension Simulation {
   /// Rules 1 and 2 on a decision.
   private mutating func checkCounts(_ before: ServiceRecord, _ after: ServiceRecord, _ rollout: Rollout) {
     let replicas = rollout.goal.release == nil ? 0 : rollout.goal.replicas
-    let bounds = scenario.policy.strategy.rules.bounds(replicas: replicas)
+    let bounds = scene.plan.policy.strategy.rules.bounds(replicas: replicas)
     let taken = after.instances.filter { instance in
       // What a gateway has just called unhealthy was taken by a fault; what is found gone was taken before.
-      if instance.phase == .retired || hosts[instance.host]?.instances[instance.number] == nil { return false }
+      if instance.phase == .retired || scene.hosts[instance.host]?.instances[instance.number] == nil { return false }
       if after.gateways.contains(where: { $0.target(instance.number)?.healthy == false }) { return false }
       return instance.condemned != nil && before.instance(instance.number).map { $0.condemned == nil && before.serves($0) } ?? false
     }
-    everServed.formUnion(after.instances.lazy.filter(\.isServing).map(\.number))
+    scene.everServed.formUnion(after.instances.lazy.filter(\.isServing).map(\.number))
     let serving = after.instances.count(where: after.serves)
     let was = before.instances.count(where: before.serves)
     if !taken.isEmpty, !rollout.overridesFloor, serving < bounds.floor, serving < was {
@@ -58,9 +61,9 @@ extension Simulation {
   /// Rules 2 and 7: whatever runs anywhere is in the record, also where nobody can look, until it has been seen to be gone.
   private mutating func checkMemory(_ record: ServiceRecord) {
     // A controller that goes on from a copy does not know of what came after it.
-    guard !stateWasLost else { return }
-    for name in hosts.keys.sorted() {
-      for number in hosts[name]?.instances.keys.sorted() ?? [] where record.instance(number) == nil {
+    guard !scene.stateWasLost else { return }
+    for name in scene.hosts.keys.sorted() {
+      for number in scene.hosts[name]?.instances.keys.sorted() ?? [] where record.instance(number) == nil {
         violate("2", "\(number) runs on \(name) and the record has forgotten it")
       }
     }
@@ -84,8 +87,10 @@ extension Simulation {
   /// apart and gateways may differ for a moment, at the gateway that has the fewest.
   func servingTruth() -> Int {
     guard let record = engine?.record(service) else { return 0 }
-    let ready = record.instances.filter { everServed.contains($0.number) && hosts[$0.host]?.isReady($0.number, at: time) == true }
-    let gateways = counted(record).compactMap { self.gateways[$0] }
+    let ready = record.instances.filter {
+      scene.everServed.contains($0.number) && scene.hosts[$0.host]?.isReady($0.number, at: time) == true
+    }
+    let gateways = counted(record).compactMap { scene.gateways[$0] }
     func isServed(_ instance: Instance, by gateway: SimulatedGateway) -> Bool {
       gateway.routes(instance.number) && gateway.healthy.contains(instance.number)
     }
@@ -118,10 +123,11 @@ extension Simulation {
 
   /// Rule 1 on the truth, as long as nothing has gone wrong yet.
   mutating func checkFloor(before: Int) {
-    guard faultsSoFar == 0, !goalMoved, let record = engine?.record(service), let rollout = record.rollout, !rollout.overridesFloor else {
+    guard faultsSoFar == 0, !scene.goalMoved, let record = engine?.record(service), let rollout = record.rollout, !rollout.overridesFloor
+    else {
       return
     }
-    let bounds = scenario.policy.strategy.rules.bounds(replicas: rollout.goal.release == nil ? 0 : rollout.goal.replicas)
+    let bounds = scene.plan.policy.strategy.rules.bounds(replicas: rollout.goal.release == nil ? 0 : rollout.goal.replicas)
     let after = servingTruth()
     if after < before, after < bounds.floor { violate("1", "truly serving: \(after), floor \(bounds.floor)") }
   }
@@ -129,7 +135,7 @@ extension Simulation {
   /// Rule 3: no gateway may still route to what is stopped, and what it admitted is answered or out of time.
   mutating func checkStop(_ number: Int, _ record: ServiceRecord) {
     for id in scenario.gateway.processes where !(record.gateway(id)?.excluded ?? false) {
-      guard let gateway = gateways[id] else { continue }
+      guard let gateway = scene.gateways[id] else { continue }
       if gateway.routes(number) { violate("3", "\(number) is stopped while \(id) routes to it") }
       let inFlight = gateway.inFlight[number] ?? 0
       if gateway.running, let since = gateway.drainingSince[number], inFlight > 0, time - since < record.policy.drain.timeout.value {
@@ -141,7 +147,7 @@ extension Simulation {
   /// Rule 3's last sentence: no host:port is used again before every gateway has a table without it.
   mutating func checkStart(_ instance: Instance) {
     for id in engine?.record(service).map(counted) ?? [] {
-      let clash = gateways[id]?.content?.targets.first {
+      let clash = scene.gateways[id]?.content?.targets.first {
         $0.instance != instance.number && $0.address == instance.address && $0.port == instance.port
       }
       if let clash {
@@ -150,15 +156,31 @@ extension Simulation {
     }
   }
 
+  /// Rules 2 and 3 on a host: no port is given twice, to instances of whatever service, and no more slots than there are.
+  mutating func checkPlace(_ instance: Instance, port: Int) {
+    let host = instance.host
+    let others = scenes.flatMap { other in (other.hosts[host]?.instances.values.map(\.port) ?? []).map { (other.service, $0) } }
+    if let holder = others.first(where: { $0.1 == port })?.0 {
+      violate("3", "\(host):\(port) is given to \(service)/\(instance.number) while an instance of \(holder) has it")
+    }
+    let neighbours = scene.hosts[host]?.neighbours ?? []
+    if neighbours.contains(port) {
+      violate("3", "\(host):\(port) is given to \(service)/\(instance.number), and belongs to another service")
+    }
+    if others.count + neighbours.count >= (scenario.fleet.host(host)?.slots ?? 0) {
+      violate("2", "\(host) has no slot left for \(service)/\(instance.number)")
+    }
+  }
+
   /// What must be true once everything rests and no fault is left: one brain's picture, the world's state, and no orphan.
   mutating func checkEnd() {
-    guard let record = stored.first else { return }
+    guard let record = kept(service) else { return }
     var real: [Int: HostName] = [:]
-    for name in hosts.keys.sorted() { for number in hosts[name]?.instances.keys.sorted() ?? [] { real[number] = name } }
+    for name in scene.hosts.keys.sorted() { for number in scene.hosts[name]?.instances.keys.sorted() ?? [] { real[number] = name } }
     let known = Dictionary(uniqueKeysWithValues: record.instances.filter { $0.phase != .lost }.map { ($0.number, $0.host) })
     if real != known { violate("7", "hosts have \(real.keys.sorted()), the record \(known.keys.sorted())") }
-    for id in scenario.gateway.processes where record.table.content != nil && gateways[id]?.revision != record.table.revision {
-      violate("9", "\(id) has table \(gateways[id]?.revision?.description ?? "none"), decided was \(record.table.revision)")
+    for id in scenario.gateway.processes where record.table.content != nil && scene.gateways[id]?.revision != record.table.revision {
+      violate("9", "\(id) has table \(scene.gateways[id]?.revision?.description ?? "none"), decided was \(record.table.revision)")
     }
     if let content = record.table.content, content.split != nil || content.idle != nil || content.preview != nil {
       violate("5", "users are still kept apart at the end")

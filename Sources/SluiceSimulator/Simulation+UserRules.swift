@@ -13,20 +13,20 @@ extension Simulation {
 
   /// While the share grows no user moves back, and nobody moves on while it falls.
   mutating func follow(_ user: Int, isCanary: Bool, _ split: TableSplit, _ id: GatewayID) {
-    guard let number = gateways[id]?.rollout, !stateWasLost else { return }
+    guard let number = scene.gateways[id]?.rollout, !scene.stateWasLost else { return }
     let rollout = "\(number) \(split.release)"
-    if let last = sightings[id]?[user], last.isCanary != isCanary, seenIn[id] == rollout {
+    if let last = scene.sightings[id]?[user], last.isCanary != isCanary, scene.seenIn[id] == rollout {
       let wasMoved = isCanary ? split.share.value > last.share : split.share.value < last.share
       if !wasMoved {
         let shares = "\(BasisPoints(last.share)), now it is \(split.share)"
         violate("5", "\(SimulatedUsers.name(user)) \(isCanary ? "joins" : "leaves") the canary at \(id): the share was \(shares)")
       }
     }
-    if seenIn[id] != rollout {
-      seenIn[id] = rollout
-      sightings[id] = Array(repeating: nil, count: SimulatedUsers.count)
+    if scene.seenIn[id] != rollout {
+      scene.seenIn[id] = rollout
+      scene.sightings[id] = Array(repeating: nil, count: SimulatedUsers.count)
     }
-    sightings[id]?[user] = Sighting(share: split.share.value, isCanary: isCanary)
+    scene.sightings[id]?[user] = Sighting(share: split.share.value, isCanary: isCanary)
   }
 
   /// One request, held against what was decided.
@@ -36,7 +36,7 @@ extension Simulation {
     if let target, faultsSoFar == 0, !runs(target) {
       violate("3", "a request of \(SimulatedUsers.name(user)) is lost: \(id) sends it to \(target.instance), which does not run")
     }
-    if let target, withdrawn.contains(target.release) {
+    if let target, scene.withdrawn.contains(target.release) {
       violate("5", "\(SimulatedUsers.name(user)) meets release \(target.release) at \(id) after it was taken back")
     }
     guard let split else { return }
@@ -62,20 +62,22 @@ extension Simulation {
   /// Rule 7 on a step's end: an analysis lets nothing pass of which its users have had enough. Rule 9: a step lasts as long as it says.
   mutating func checkStep(_ before: ServiceRecord, _ after: ServiceRecord, byHand: Bool) {
     if let since = after.rollout?.step?.since, since != before.rollout?.step?.since, let rollout = after.rollout {
-      stepsBegan.append(StepBegan(rollout: rollout.number, index: rollout.step?.index ?? 0, since: since, at: time))
+      scene.stepsBegan.append(StepBegan(rollout: rollout.number, index: rollout.step?.index ?? 0, since: since, at: time))
     }
     guard let former = before.rollout, let step = former.step, let plan = before.stepPlan, let now = after.rollout, !byHand, !step.promoted,
       now.number == former.number, now.direction.isForward
     else { return }
     let isOver = now.step?.index != step.index
     let isAsked = now.step?.asks != nil && step.asks == nil
-    let began = stepsBegan.first { $0.rollout == former.number && $0.index == step.index && $0.since == step.since }?.at ?? time
+    let began = scene.stepsBegan.first { $0.rollout == former.number && $0.index == step.index && $0.since == step.since }?.at ?? time
     if isOver || isAsked, time - began < plan.hold.value {
       violate("9", "step \(step.index + 1) ends after \(time - began) ms of a hold of \(plan.hold)")
     }
-    if isOver, plan.analysis != nil, step.byHand == nil, let release = former.goal.release, flaw(of: release, in: after) != nil {
+    guard isOver, let analysis = plan.analysis, step.byHand == nil, let release = former.goal.release else { return }
+    if flaw(of: release, in: after)?.isSeen(by: analysis) == true {
       violate("7", "the analysis lets release \(release) pass, which fails its users")
     }
+    checkPasses(former, step, analysis)
   }
 
   struct StepBegan {
@@ -87,12 +89,13 @@ extension Simulation {
 
   /// What is wrong with a release that is ready.
   func flaw(of release: ReleaseNumber, in record: ServiceRecord) -> Scenario.Flaw? {
-    scenarioRelease(release, in: record).flatMap { scenario.flaws[$0] }
+    scenarioRelease(release, in: record).flatMap { scene.plan.flaws[$0] }
   }
 
   /// The number that the scenario knows a release by.
   func scenarioRelease(_ release: ReleaseNumber, in record: ServiceRecord) -> Int? {
     guard let digest = record.release(release)?.digest else { return nil }
-    return (scenario.releases + [Scenario.superseding]).first { Scenario.digest($0) == digest }
+    let mending = (0..<scene.mendings).map { Scenario.mending + 1 + $0 }
+    return (scene.plan.releases + [Scenario.superseding] + mending).first { Scenario.digest($0) == digest }
   }
 }

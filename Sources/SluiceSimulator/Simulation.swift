@@ -20,11 +20,15 @@ package struct Simulation {
     package var coverage: Coverage
     /// How many commits there were.
     package var commits: Int
-    package var record: ServiceRecord?
+    /// Of each service, the first one's first.
+    package var records: [ServiceRecord]
+
+    package var record: ServiceRecord? { records.first }
 
     /// What the record holds at the end, in words.
-    package var standing: [String] {
-      guard let record else { return [] }
+    package var standing: [String] { records.flatMap(Self.standing) }
+
+    private static func standing(_ record: ServiceRecord) -> [String] {
       var lines = record.instances.map { instance in
         let fate = instance.condemned.map { ", \($0.rawValue)" } ?? ""
         let healthy = instance.isServing ? ", healthy" : ""
@@ -48,8 +52,8 @@ package struct Simulation {
     case controllerStarts(after: Int)
     case engine(Int, [Engine.Event])
     /// An action arrives where it was sent.
-    case arrives(Int, ServiceName, Attempt, Fence, ServiceRecord)
-    case answers(Int, ServiceName, Attempt, AttemptResult, HostName?)
+    case arrives(Int, Attempt, Fence, ServiceRecord)
+    case answers(Int, Attempt, AttemptResult, HostName?)
     case fault(Scenario.Fault)
     case faultEnds(Scenario.Fault)
     case gatewayLooks(GatewayID)
@@ -58,6 +62,7 @@ package struct Simulation {
     case leaseEnds(GatewayID, since: Int64)
     case drained(GatewayID, Int)
     case users(GatewayID)
+    case taskIsAsked(Int, Attempt, HostName)
     case command(String)
   }
 
@@ -66,41 +71,32 @@ package struct Simulation {
   let keepsTrace: Bool
   var random: Randomness
   var time: Int64 = 0
-  var queue = EventQueue<Happening>()
-  var hosts: [HostName: SimulatedHost] = [:]
-  var gateways: [GatewayID: SimulatedGateway] = [:]
+  /// With the scene that it is about.
+  var queue = EventQueue<(Int, Happening)>()
+  /// The service that something happens to now.
+  var scene: Scene
+  /// The other services.
+  var others: [Scene]
+  /// What the database holds.
   var stored: [ServiceRecord] = []
-  /// The record of the other service on the same hosts.
+  /// The record of a service on the same hosts that nobody acts upon.
   let neighbours: [ServiceRecord]
   var engine: Engine?
-  var fence: Fence?
   /// Rises with every start of a controller: what an earlier one waits for reaches nobody.
   var incarnation = 0
-  /// Since when no controller has been heard by a gateway; nil: it is.
-  var unheardSince: [GatewayID: Int64] = [:]
-  /// When the newest news of each gateway arrives.
-  var newsAt: [GatewayID: Int64] = [:]
   var dispatched = 0
-  var startsOf: [Int: Int] = [:]
-  var step = 0
-  var operatorActs = 0
   var hash = TraceHash()
   var trace: [String] = []
   var violations: [Violation] = []
   var ends: [String] = []
   var faultsSoFar = 0
+  /// When the last of the faults ends that come with others.
+  var strikesUntil: Int64 = 0
   var finished = false
   var events = 0
   var pendingCrashes: [Int]
-  /// What the operator types next, when the last process has ended at a gate.
-  var typed: Command?
-  /// What was typed while no controller ran, and is given to the next one.
-  var idle: [Command] = []
   var cordons: [HostName] = []
   var losesState = false
-  var stateWasLost = false
-  var goalMoved = false
-  var everServed: Set<Int> = []
   var standingFaults: [Scenario.Fault.Kind.Name] = []
   /// Gateways that will be cut off when the next flip has reached another one.
   var cutsInFlip: [HostName] = []
@@ -108,6 +104,10 @@ package struct Simulation {
   var appliedAt: [Int] = []
   var waves: [String] = []
   var coverage = Coverage()
+  var commits = 0
+  /// How far the wall clock is off.
+  var clockOff: Int64 = 0
+  var hostAt: [String: HostName] = [:]
   let sabotage: Sabotage?
 
   // MARK: More than one controller
@@ -118,33 +118,8 @@ package struct Simulation {
   var colleagues: [ServiceRecord] = []
   /// What was stored when the controller began that acts.
   var earlier: [ServiceRecord] = []
-  /// The next controller takes the fence from a live one.
-  var takesOver = false
   /// One that was taken over from, and has not noticed yet.
   var former: FormerController?
-  /// How far the wall clock is off.
-  var clockOff: Int64 = 0
-  /// The operator has taken `rackLossFloor` out of the manifest, because nothing else went on.
-  var isRackLossAllowed = false
-  var commits = 0
-
-  // MARK: Users
-
-  var hostAt: [String: HostName] = [:]
-  /// Of each instance that was started: which of the scenario's releases it is.
-  var releaseOf: [Int: Int] = [:]
-  var sightings: [GatewayID: [Sighting?]] = [:]
-  /// The rollout and the release that the sightings are of.
-  var seenIn: [GatewayID: String] = [:]
-  /// When the newest counts of each gateway arrive.
-  var trafficAt: [GatewayID: Int64] = [:]
-  /// How many requests the canary's users have made, by rollout.
-  var met: [Int: Int] = [:]
-  /// Releases that were gone back from.
-  var withdrawn: Set<ReleaseNumber> = []
-  var stepsBegan: [StepBegan] = []
-  /// Attempts that have had their outcome, under the fence that stands.
-  var concluded: Set<Int> = []
 
   package init(seed: UInt64, scenario: Scenario, keepsTrace: Bool = false, sabotage: Sabotage? = nil) {
     self.sabotage = sabotage
@@ -154,33 +129,37 @@ package struct Simulation {
     random = Randomness(seed: seed)
     neighbours = scenario.neighbours.isEmpty ? [] : [scenario.neighbour]
     pendingCrashes = scenario.crashes.sorted()
-    for host in scenario.fleet.hosts where host.slots > 0 { hosts[host.name] = SimulatedHost() }
-    for place in scenario.neighbours { hosts[place.host]?.neighbours.append(place.port) }
-    for id in scenario.gateway.processes { gateways[id] = SimulatedGateway() }
+    let scenes = scenario.plans.enumerated().map { Scene(index: $0, plan: $1, scenario: scenario) }
+    scene = scenes[0]
+    others = Array(scenes.dropFirst())
     for host in scenario.fleet.hosts { hostAt[host.serviceAddress] = host.name }
   }
 
-  var service: ServiceName { scenario.policy.name }
-
   /// Runs the story to its end, or until it is clear that it has none.
   package mutating func run() -> Report {
-    for fault in scenario.faults { queue.push(fault.at, .fault(fault)) }
-    for command in scenario.commands { queue.push(command.at, .command(command.verb)) }
-    queue.push(0, .controllerStarts(after: 0))
-    while !finished, violations.isEmpty, let (at, happening) = queue.pop() {
+    for fault in scenario.faults { push(fault.at, .fault(fault)) }
+    for command in scenario.commands {
+      turn(to: command.service)
+      push(command.at, .command(command.verb))
+    }
+    turn(to: 0)
+    push(0, .controllerStarts(after: 0))
+    while !finished, violations.isEmpty, let (at, (index, happening)) = queue.pop() {
+      turn(to: index)
       time = at
       events += 1
       if time > 3_600_000 * 12 || events > 200_000 {
-        violate("9", "no end after \(time / 1000) s and \(events) events: \(stored.first?.rollout?.gate?.description ?? "no gate")")
+        violate("9", "no end after \(time / 1000) s and \(events) events: \(kept(service)?.rollout?.gate?.description ?? "no gate")")
         break
       }
       happen(happening)
-      watchLeases()
+      onEachScene { $0.watchLeases() }
     }
     if !finished, violations.isEmpty { violate("9", "silence: nothing will happen any more, and the service does not rest") }
+    turn(to: 0)
     return Report(
       seed: seed, violations: violations, hash: hash.value, events: events, ends: ends, trace: trace, sent: sent, appliedAt: appliedAt,
-      waves: waves, coverage: coverage, commits: commits, record: stored.first)
+      waves: waves, coverage: coverage, commits: commits, records: scenes.compactMap { kept($0.service) })
   }
 
   mutating func note(_ text: String) {
@@ -194,38 +173,40 @@ package struct Simulation {
     violations.append(Violation(rule: rule, at: time, text: text))
   }
 
-  mutating func after(_ wait: ClosedRange<Int>, _ happening: Happening) { queue.push(time + Int64(random.integer(in: wait)), happening) }
+  mutating func after(_ wait: ClosedRange<Int>, _ happening: Happening) { push(time + Int64(random.integer(in: wait)), happening) }
 
   private mutating func happen(_ happening: Happening) {
     switch happening {
     case .controllerStarts(let after): if after == incarnation { startController() }
     case .engine(let of, let events): if of == incarnation { feed(events) } else { feedFormer(of, events) }
-    case .arrives(let of, let service, let attempt, let fence, let record): arrive(of, service, attempt, fence, record)
-    case .answers(let of, let service, let attempt, let result, let host): answer(of, service, attempt, result, host)
+    case .arrives(let of, let attempt, let fence, let record): arrive(of, attempt, fence, record)
+    case .answers(let of, let attempt, let result, let host): answer(of, attempt, result, host)
     case .fault(let fault): begin(fault)
     case .faultEnds(let fault): end(fault)
     case .gatewayLooks(let id): look(id)
     case .leaseEnds(let id, let since): leaseEnds(id, since: since)
     case .gatewaySilent(let of, let id):
-      if of == incarnation, gateways[id]?.answers == false { feed([.input(service, .gatewayUnreachable(id, "no heartbeat"))]) }
+      if of == incarnation, scene.gateways[id]?.answers == false { feed([.input(service, .gatewayUnreachable(id, "no heartbeat"))]) }
     case .drained(let id, let number):
-      gateways[id]?.inFlight[number] = 0
+      scene.gateways[id]?.inFlight[number] = 0
       tell(id)
     case .users(let id): serveUsers(id)
+    case .taskIsAsked(let of, let attempt, let host): askTask(of, attempt, host)
     case .command(let verb): command(verb)
     }
   }
 
   /// An outcome on its way back: what its host or gateway can no longer say is in doubt.
-  private mutating func answer(_ of: Int, _ service: ServiceName, _ attempt: Attempt, _ result: AttemptResult, _ host: HostName?) {
+  private mutating func answer(_ of: Int, _ attempt: Attempt, _ result: AttemptResult, _ host: HostName?) {
     var result = result
     if case .unreachable = result {} else if isSilent(attempt.action, host) { result = .inDoubt("the connection was lost") }
+    if of == incarnation { count(attempt, result) }
     result = sabotaged(result, of: attempt.action)
     guard of == incarnation else { return feedFormer(of, [.input(service, .outcome(attempt: attempt.id, result))]) }
     if sabotage == .outcomeLost, case .stop = attempt.action, time % 7 == 0 { return }
     note("outcome \(attempt.action.description(service: service)): \(brief(result))")
     feed([.input(service, .outcome(attempt: attempt.id, result))])
-    concluded.insert(attempt.id)
+    scene.concluded.insert(attempt.id)
     if sabotage == .outcomeTwice, var record = engine?.record(service), record.openAttempt(on: attempt.action.object) == nil {
       record.attempts.append(attempt)
       engine?.install(record)
@@ -235,6 +216,7 @@ package struct Simulation {
 
   /// What a broken host adapter makes of an answer that did not come.
   private func sabotaged(_ result: AttemptResult, of action: Action) -> AttemptResult {
+    if sabotage == .checkAssumed, case .check = action { return .succeeded(.nothing) }
     switch result {
     case .unreachable, .inDoubt: break
     case .succeeded, .failed: return result
@@ -248,8 +230,8 @@ package struct Simulation {
 
   private func isSilent(_ action: Action, _ host: HostName?) -> Bool {
     switch action {
-    case .setTable(let id, _), .removeTable(let id): gateways[id]?.answers == false
-    default: host.map { hosts[$0]?.answers == false } ?? false
+    case .setTable(let id, _), .removeTable(let id): scene.gateways[id]?.answers == false
+    default: host.map { scene.hosts[$0]?.answers == false } ?? false
     }
   }
 

@@ -129,4 +129,38 @@ import Testing
     #expect(Set(all.map { "\($0.host):\($0.port)" }).count == 4)
     #expect(engine.records.allSatisfy { $0.ended?.result == .succeeded })
   }
+
+  /// `cart`, which is decided first, comes after `shop`.
+  private func inOrder() -> (Engine, [Engine.Event]) {
+    var later = EngineTests.policy("cart")
+    later.after = ["shop"]
+    let events: [Engine.Event] = [
+      .acquired("shop", Fence(owner: "a", epoch: 1)), .input("shop", .command(EngineTests.apply(1))),
+      .acquired("cart", Fence(owner: "a", epoch: 1)), .input("cart", .command(EngineTests.apply(1, later))),
+    ]
+    return (EngineTests.engine(["shop", "cart"]), events)
+  }
+
+  @Test func `what comes after another service begins with the very event that ends that one`() throws {
+    var (engine, events) = inOrder()
+    var open: [Attempt] = []
+    for _ in 0..<200 where engine.record("shop")?.ended == nil {
+      let effects = engine.handle(events, now: .zero, wall: WallTime(milliseconds: 0))
+      open += attempts(effects)
+      #expect(engine.record("shop")?.ended != nil || engine.record("cart")?.attempts.isEmpty == true)
+      guard engine.record("shop")?.ended == nil, !open.isEmpty else { break }
+      events = [.input("shop", .outcome(attempt: open.removeFirst().id, .succeeded(.nothing)))]
+    }
+    #expect(engine.record("shop")?.ended?.result == .succeeded)
+    #expect(engine.record("cart")?.attempts.isEmpty == false, "nothing would ever happen to it again")
+  }
+
+  @Test func `what comes after a service whose fence was lost fails instead of waiting for an end that nobody will tell`() throws {
+    var (engine, events) = inOrder()
+    let first = try #require(attempts(engine.handle(events, now: .zero, wall: WallTime(milliseconds: 0))).first)
+    events = [.input("shop", .outcome(attempt: first.id, .failed(Failure(.fenced, "a newer fence stands"))))]
+    let effects = engine.handle(events, now: .zero, wall: WallTime(milliseconds: 0))
+    #expect(effects.contains { if case .rest("cart", .done) = $0 { true } else { false } })
+    #expect(engine.record("cart")?.ended?.result == .failed)
+  }
 }

@@ -141,6 +141,27 @@ import Testing
     #expect(bench.record.rollout == nil && bench.sent.isEmpty)
   }
 
+  @Test func `two racks with as many as they may have leave a third one its share`() throws {
+    var bench = try Bench.released(Bench.policy(replicas: 4), slots: 4)
+    #expect(spread(bench) == [2, 1, 1])
+    bench.cordon(["c1"])
+    try bench.command(.settle(cause: "drain", overrideFloor: false))
+    bench.run()
+    #expect(spread(bench) == [2, 2, 0])
+    bench.cordon([])
+    try bench.command(.settle(cause: "undrain", overrideFloor: false))
+    bench.run()
+    #expect(spread(bench).sorted() == [1, 1, 2] && bench.record.rollout == nil)
+    // The old ones' racks come first, as long as enough is left for the others.
+    bench.sent = []
+    try bench.apply(2)
+    bench.run { bench in
+      if bench.record.rollout != nil { #expect(bench.serving.count >= 4) }
+      return false
+    }
+    #expect(bench.record.ended?.result == .succeeded && spread(bench).sorted() == [1, 1, 2])
+  }
+
   @Test func `where the other racks have no place, the spread stays as it is`() throws {
     var bench = try Bench.released(Bench.policy(replicas: 4) { $0.placement.maxSkew = nil }, racks: 2, slots: 4)
     let racks = Set(bench.hosts)

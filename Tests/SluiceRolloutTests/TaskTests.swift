@@ -132,12 +132,13 @@ import Testing
     #expect(throws: Refusal.self) { try bench.command(.abort) }
     bench.end(attempt, .succeeded(.nothing))
     bench.run { $0.open.contains { isCheck($0.action) } }
-    bench.end(try bench.attempt(isCheck), .failed(Failure(.readiness, "never ready")))
+    bench.end(try bench.attempt(isCheck), .failed(Failure(.readiness, "never ready", remedy: "look at its log")))
     guard case .failed(let failure)? = bench.record.rollout?.gate else {
       Issue.record("no gate but \(String(describing: bench.record.rollout?.gate))")
       return
     }
     #expect(failure.message.contains("never ready") && failure.message.contains("cannot be undone"))
+    #expect(failure.remedy.hasPrefix("look at its log; or ") && failure.remedy.hasSuffix("sluice apply"))
     #expect(bench.serving.count == 3)
     try bench.apply(3)
     bench.run()
@@ -147,5 +148,22 @@ import Testing
     try bench.apply(1, force: true)
     bench.run()
     #expect(bench.record.stable?.release == ReleaseNumber(1))
+  }
+
+  @Test func `whoever goes on from a copy that was made before it began does not go back: it may have run`() throws {
+    var task = Self.migrate
+    task.irreversible = true
+    var bench = try Bench.released(Bench.policy())
+    try bench.apply(2, task: task)
+    bench.run { $0.open.contains { $0.action == .replicate } }
+    var copy = bench
+    #expect(bench.record.noWayBack == nil, "who has not sent it knows that it has not run")
+    try bench.command(.abort)
+    bench.run()
+    #expect(bench.record.ended?.result == .failed)
+    copy.take(epoch: 2)
+    #expect(throws: Refusal.self) { try copy.command(.abort) }
+    copy.run()
+    #expect(copy.record.ended?.result == .succeeded && runs(copy) == 1)
   }
 }

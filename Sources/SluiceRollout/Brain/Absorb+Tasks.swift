@@ -10,6 +10,13 @@ extension Absorber {
     note(.info, "task-begun", "the task of release \(release) begins\(due.run.map { " on \($0.host)" } ?? "")")
   }
 
+  /// A copy from just before a task was sent does not tell whether it was: one that cannot be undone counts as begun.
+  mutating func suspectTasks() {
+    for release in record.releases where release.task?.stage == .recording && release.spec.task?.irreversible == true {
+      record.noWayBack = max(record.noWayBack ?? release.number, release.number)
+    }
+  }
+
   mutating func taskEnded(_ release: ReleaseNumber, number: Int) {
     guard record.release(release)?.task?.number == number else { return }
     record.changeTask(of: release) { $0.stage = .done }

@@ -365,6 +365,7 @@ struct Absorber {
     }
     record.attempts = []
     record.backoffs = []
+    suspectTasks()
     let counting = record.table.content?.split == nil ? [] : view.requiredGateways(record)
     record.rollout?.step?.unheard = counting
     for index in record.gateways.indices { record.gateways[index].reach = .unknown }

@@ -40,7 +40,8 @@ extension Decider {
   private mutating func comesAfterOthers(_ rollout: Rollout) -> Bool {
     for name in policy.after ?? [] {
       let standing = view.standings.first { $0.service == name }
-      if let number = standing?.rollout {
+      // Of one that is out of reach no end would ever be heard.
+      if let number = standing?.rollout, standing?.isOutOfReach == false {
         let known = rollout.awaited ?? []
         if !known.contains(where: { $0.service == name }) {
           record.rollout?.awaited = known + [Awaited(service: name, rollout: number)]

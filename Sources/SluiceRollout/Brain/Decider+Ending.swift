@@ -73,7 +73,8 @@ extension Decider {
     }
     if let obstacle = record.obstacle(backTo: rollout.origin.release) {
       let stop = Failure(
-        failure.kind, "\(failure.message); it cannot go back: \(obstacle.message)", output: failure.output, remedy: obstacle.remedy)
+        failure.kind, "\(failure.message); it cannot go back: \(obstacle.message)", output: failure.output,
+        remedy: failure.remedy.isEmpty ? obstacle.remedy : "\(failure.remedy); or \(obstacle.remedy)")
       record.rollout?.stoppedBy = stop
       return note(.failure, "rollout-stopped", stop.message)
     }

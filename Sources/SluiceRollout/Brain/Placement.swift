@@ -11,8 +11,11 @@ struct Placement {
   private var leaving: Set<Int> = []
   private var placed: [Instance] = []
   /// How many of the goal each rack shall have, and has or is to get.
-  private let quotas: [Int]
+  private let quotas: Quotas
   private var inRack: [Int]
+  /// How many are still to be placed, and how many of them racks lack that have less than they shall have at least.
+  private var remaining: Int
+  private var lacking: Int
   /// Of the hosts that the service is on or comes to.
   private var uses: [Int: Use]
   /// The best place of each rack that was looked at, for an instance that comes from elsewhere.
@@ -26,6 +29,18 @@ struct Placement {
     var slots = 0
     /// Instances of the goal.
     var ofGoal = 0
+  }
+
+  /// How many instances of the goal racks have at the end.
+  private struct Quotas {
+    /// As even as can be.
+    var share: [Int]
+    /// And what `maxSkew` lets them have.
+    var most: [Int]
+    var least: [Int]
+
+    /// Whether the racks differ by more than that, though they need not.
+    func lacking(_ counts: [Int]) -> Int { counts.indices.reduce(0) { $0 + max(0, least[$1] - counts[$1]) } }
   }
 
   private struct Candidate {
@@ -45,6 +60,8 @@ struct Placement {
     places = EligibleHosts(record: record, view: view)
     quotas = Placement.quotas(record: record, view: view, replicas: replicas)
     inRack = [Int](repeating: 0, count: map.racks.count)
+    remaining = replicas
+    lacking = quotas.lacking(inRack)
     uses = [:]
     for host in view.occupancy.hosts(of: record.service) { uses[host, default: Use()].counted += 1 }
     for instance in record.instances where instance.phase != .retired {
@@ -56,7 +73,19 @@ struct Placement {
   private mutating func count(_ host: HostName) {
     guard let host = map.index(of: host) else { return }
     uses[host, default: Use()].ofGoal += 1
-    inRack[map.rackOfHost[host]] += 1
+    let rack = map.rackOfHost[host]
+    if inRack[rack] < quotas.least[rack] { lacking -= 1 }
+    inRack[rack] += 1
+    remaining -= 1
+  }
+
+  private mutating func uncount(_ host: Int) {
+    uses[host]?.ofGoal -= 1
+    let rack = map.rackOfHost[host]
+    inRack[rack] -= 1
+    if inRack[rack] < quotas.least[rack] { lacking += 1 }
+    remaining += 1
+    bestOfRack[rack] = nil
   }
 
   /// The old instance's slot and port are free for what replaces it.
@@ -79,17 +108,20 @@ struct Placement {
     return instance
   }
 
-  /// Whether its rack has more than its even share.
+  /// Whether its rack has more than the spread allows, or more than it must have while another has less.
   func isOverfull(_ instance: Instance) -> Bool {
     guard let rack = map.rackIndex(of: instance.host) else { return false }
-    return inRack[rack] > quotas[rack]
+    return inRack[rack] > quotas.most[rack] || lacking > 0 && inRack[rack] > quotas.least[rack]
   }
 
   /// A place in a rack that has less than its share, for one of an overfull rack; nil where there is none.
   mutating func move(_ old: Instance, number: Int, release: ReleaseNumber, secrets: String) -> Instance? {
-    guard let best = candidate(near: nil), keepsSpread(map.rackOfHost[best.host]), let host = map.index(of: old.host) else { return nil }
-    uses[host]?.ofGoal -= 1
-    inRack[map.rackOfHost[host]] -= 1
+    guard let host = map.index(of: old.host) else { return nil }
+    uncount(host)
+    guard let best = candidate(near: nil), keepsSpread(map.rackOfHost[best.host]) else {
+      count(old.host)
+      return nil
+    }
     return place(number: number, release: release, secrets: secrets, near: nil)
   }
 
@@ -120,7 +152,11 @@ struct Placement {
     return best?.candidate
   }
 
-  private func keepsSpread(_ rack: Int) -> Bool { policy.placement.maxSkew == nil || inRack[rack] < quotas[rack] }
+  /// Whether one more there leaves enough for the racks that have too few.
+  private func keepsSpread(_ rack: Int) -> Bool {
+    if policy.placement.maxSkew == nil { return true }
+    return inRack[rack] < quotas.most[rack] && (inRack[rack] < quotas.least[rack] || lacking < remaining)
+  }
 
   private func best(of rack: Int, near old: Instance?) -> Candidate? {
     let oldHost = old.flatMap { map.index(of: $0.host) }
@@ -167,10 +203,11 @@ struct Placement {
   ) -> (rack: RackName, count: Int, share: Int)? {
     guard record.policy.placement.maxSkew != nil else { return nil }
     let quotas = quotas(record: record, view: view, replicas: replicas)
-    var counts = [Int](repeating: 0, count: quotas.count)
+    var counts = [Int](repeating: 0, count: quotas.share.count)
     for instance in instances { if let rack = view.map.rackIndex(of: instance.host) { counts[rack] += 1 } }
-    guard let rack = counts.indices.first(where: { counts[$0] > quotas[$0] }) else { return nil }
-    return (view.fleet.racks[rack].name, counts[rack], quotas[rack])
+    let bounds = quotas.lacking(counts) > 0 ? quotas.share : quotas.most
+    guard let rack = counts.indices.first(where: { counts[$0] > bounds[$0] }) else { return nil }
+    return (view.fleet.racks[rack].name, counts[rack], bounds[rack])
   }
 
   private func freeSlots(_ host: Int, _ use: Use) -> Int {
@@ -191,7 +228,7 @@ struct Placement {
   }
 
   /// How many of `replicas` each rack shall have: filled evenly, as far as its hosts have slots that others do not hold.
-  private static func quotas(record: ServiceRecord, view: FleetView, replicas: Int) -> [Int] {
+  private static func quotas(record: ServiceRecord, view: FleetView, replicas: Int) -> Quotas {
     let room = room(record: record, view: view)
     var quota = [Int](repeating: 0, count: room.count)
     // The level up to which all are filled, and the odd ones in the fleet's order.
@@ -204,12 +241,16 @@ struct Placement {
         left -= level
       }
     }
-    // Where racks cannot share evenly, any of the evenly filled ones may take the odd one.
+    // Where racks cannot share evenly, any of the evenly filled ones may take the odd one, and the others have theirs all the same.
+    var quotas = Quotas(share: quota, most: quota, least: [Int](repeating: 0, count: quota.count))
     if let most = quota.max(), most > 0, let skew = record.policy.placement.maxSkew {
       let least = room.indices.lazy.filter { room[$0] > 0 }.map { quota[$0] }.min() ?? 0
-      for rack in room.indices where room[rack] > 0 { quota[rack] = max(quota[rack], min(room[rack], min(most, least + skew))) }
+      for rack in room.indices where room[rack] > 0 {
+        quotas.most[rack] = max(quota[rack], min(room[rack], min(most, least + skew)))
+        quotas.least[rack] = min(quota[rack], max(0, most - skew))
+      }
     }
-    return quota
+    return quotas
   }
 
   /// The slots of each rack that others do not hold, on hosts that may have instances of this service.
