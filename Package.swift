@@ -79,6 +79,7 @@ let package = Package(
       "SluiceGatewayControlTests",
       [
         "SluiceModel", "SluiceTraffic", "SluiceRollout", "SluiceEngine", "SluiceGatewayAPI", "SluiceGateway", "SluiceGatewayControl",
+        "PortContracts",
       ] + nioCore),
     library("SluiceStore", ["SluiceModel", "SluiceRollout", "SluiceEngine", .product(name: "GRDB", package: "GRDB.swift")]),
     tests(
@@ -114,7 +115,11 @@ let package = Package(
       dependencies: ["SluiceLoad", .product(name: "ArgumentParser", package: "swift-argument-parser")] + nioCore, swiftSettings: settings),
     tests("SluiceSSHTests", ["SluiceSSH"] + nioCore),
     tests("SluiceLoadTests", ["SluiceLoad"] + nioCore),
-    tests("SluiceHostsTests", ["SluiceModel", "SluiceRollout", "SluiceEngine", "SluiceSSH", "SluiceHosts"] + nioCore),
+    // What the engine relies on from its ports: kept by the real adapters and by the simulated ones.
+    .target(
+      name: "PortContracts", dependencies: ["SluiceModel", "SluiceRollout", "SluiceEngine"], path: "Tests/PortContracts",
+      swiftSettings: settings),
+    tests("SluiceHostsTests", ["SluiceModel", "SluiceRollout", "SluiceEngine", "SluiceSSH", "SluiceHosts", "PortContracts"] + nioCore),
     .testTarget(
       name: "SluiceTrafficTests", dependencies: ["SluiceModel", "SluiceTraffic"], exclude: ["Vectors"], swiftSettings: settings),
     .testTarget(
@@ -127,7 +132,7 @@ let package = Package(
     .testTarget(
       name: "SluiceEngineTests", dependencies: ["SluiceModel", "SluiceRollout", "SluiceEngine"], exclude: ["Golden"],
       swiftSettings: settings),
-    tests("SluiceSimulatorTests", ["SluiceModel", "SluiceRollout", "SluiceEngine", "SluiceSimulator"]),
+    tests("SluiceSimulatorTests", ["SluiceModel", "SluiceRollout", "SluiceEngine", "SluiceSimulator", "PortContracts"]),
     // The structure itself: who may import what, and what no pure target may touch.
     tests("ArchitectureTests", []),
     // From outside: the built programs on real hosts.

@@ -68,6 +68,18 @@ struct SimulatedHost {
     if holders[service]?.fence.owner == owner { holders[service] = formers[service] }
   }
 
+  /// The same as the release's script: a clean end.
+  mutating func release(_ service: ServiceName, _ fence: Fence) {
+    if holders[service]?.fence == fence { holders[service]?.released = true }
+  }
+
+  /// Leaves the record's copy, unless a newer one is there; false where the fence is not the one that stands.
+  mutating func keep(_ record: ServiceRecord, _ fence: Fence, _ sabotage: Sabotage?) -> Bool {
+    guard admits(fence, record.service, sabotage) else { return false }
+    if copy.map({ $0.revision <= record.revision }) ?? true { copy = record }
+    return true
+  }
+
   func admits(_ fence: Fence, _ service: ServiceName, _ sabotage: Sabotage?) -> Bool {
     guard let holder = holders[service], sabotage != .anyFence else { return true }
     return holder.fence == fence || (sabotage == .fenceBelowOnly && fence.epoch == holder.fence.epoch)
@@ -122,6 +134,20 @@ struct SimulatedGateway {
   func refusing(_ other: Fence, _ sabotage: Sabotage?) -> Fence? {
     guard let fence, !fence.admits(other), sabotage != .anyFence else { return nil }
     return sabotage == .fenceBelowOnly && other.epoch == fence.epoch ? nil : fence
+  }
+
+  /// Raises the fence, or gives the one that stands against it.
+  mutating func claim(_ fence: Fence, _ sabotage: Sabotage?) -> Fence? {
+    if let standing = refusing(fence, sabotage) { return standing }
+    self.fence = fence
+    return nil
+  }
+
+  /// Leaves the record's copy, unless a newer one is there; false where a newer fence stands.
+  mutating func keep(_ record: ServiceRecord, _ fence: Fence, _ sabotage: Sabotage?) -> Bool {
+    if refusing(fence, sabotage) != nil { return false }
+    if copy.map({ $0.revision <= record.revision }) ?? true { copy = record }
+    return true
   }
 
   func routes(_ number: Int) -> Bool {

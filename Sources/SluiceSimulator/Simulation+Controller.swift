@@ -133,20 +133,17 @@ extension Simulation {
   private mutating func claimGateways(_ claim: FenceClaim, _ inputs: inout [Input]) -> [(GatewayID, ClaimAnswer<GatewayFact>)] {
     var answers: [(GatewayID, ClaimAnswer<GatewayFact>)] = []
     for id in scenario.gateway.processes {
-      guard let state = scene.gateways[id], state.answers else {
-        if let state = scene.gateways[id], state.hears, state.refusing(claim.fence, sabotage) == nil {
-          scene.gateways[id]?.fence = claim.fence
-        }
+      guard scene.gateways[id]?.answers == true else {
+        if scene.gateways[id]?.hears == true { _ = scene.gateways[id]?.claim(claim.fence, sabotage) }
         answers.append((id, .unreachable("no route")))
         inputs.append(.gatewayUnreachable(id, "no route"))
         continue
       }
-      if let standing = state.refusing(claim.fence, sabotage) {
+      if let standing = scene.gateways[id]?.claim(claim.fence, sabotage) {
         answers.append(
           (id, .refused(FenceHolder(fence: standing, machine: machine, since: WallTime(milliseconds: 0), released: true))))
         continue
       }
-      scene.gateways[id]?.fence = claim.fence
       guard let fact = scene.gateways[id]?.facts(id, sabotage) else { continue }
       answers.append((id, .granted(fact, nil)))
       inputs.append(.gateway(fact))

@@ -235,10 +235,9 @@ extension Simulation {
 
   /// A clean end: anyone may take the fence now.
   private mutating func release() {
-    let (service, fence) = (service, scene.fence)
-    for name in scene.hosts.keys.sorted() where scene.hosts[name]?.answers == true && scene.hosts[name]?.holders[service]?.fence == fence {
-      scene.hosts[name]?.holders[service]?.released = true
-    }
+    guard let fence = scene.fence else { return }
+    let service = service
+    for name in scene.hosts.keys.sorted() where scene.hosts[name]?.answers == true { scene.hosts[name]?.release(service, fence) }
   }
 
   private mutating func proceed() {

@@ -21,30 +21,24 @@ extension Simulation {
       guard scene.hosts[host]?.hears == true else {
         return after(1_000...3_000, .answers(of, attempt, .unreachable("no route"), nil))
       }
-      if case .observe = attempt.action {
-      } else if scene.hosts[host]?.admits(fence, service, sabotage) == false {
-        return after(1...20, .answers(of, attempt, .failed(Failure(.fenced, "a newer fence stands at \(host)")), host))
+      if scene.hosts[host]?.admits(fence, service, sabotage) == false {
+        let holder = scene.hosts[host]?.holders[service]?.fence
+        return after(1...20, .answers(of, attempt, .failed(Failure(.fenced, "a newer fence stands at \(host)", holder: holder)), host))
       }
       if !attempt.action.looksOnly { checkFence(fence, attempt.action, scene.hosts[host]?.holders[service]?.fence, at: "\(host)") }
       act(of, attempt, host, record)
     }
   }
 
-  /// The record's copy on the gateways and on two scene.hosts.
-  ///
-  /// False where a newer fence stands.
+  /// The record's copy on the gateways and on two hosts. False where a newer fence stands.
   mutating func replicate(_ record: ServiceRecord, _ fence: Fence) -> Bool {
     var isAdmitted = true
     checkSecrets(record)
     for id in scenario.gateway.processes where scene.gateways[id]?.answers == true {
-      if scene.gateways[id]?.refusing(fence, sabotage) == nil { scene.gateways[id]?.copy = record } else { isAdmitted = false }
+      if scene.gateways[id]?.keep(record, fence, sabotage) == false { isAdmitted = false }
     }
     for host in CopyPlaces.choose(fleet: scenario.fleet, record: record) where scene.hosts[host.name]?.answers == true {
-      if scene.hosts[host.name]?.admits(fence, service, sabotage) == true {
-        scene.hosts[host.name]?.copy = record
-      } else {
-        isAdmitted = false
-      }
+      if scene.hosts[host.name]?.keep(record, fence, sabotage) == false { isAdmitted = false }
     }
     return isAdmitted
   }
@@ -143,8 +137,8 @@ extension Simulation {
     guard let state = scene.gateways[id], state.hears else {
       return after(1_000...3_000, .answers(of, attempt, .unreachable("no route"), nil))
     }
-    if state.refusing(fence, sabotage) != nil {
-      return after(1...20, .answers(of, attempt, .failed(Failure(.fenced, "a newer fence stands at \(id)")), nil))
+    if let standing = state.refusing(fence, sabotage) {
+      return after(1...20, .answers(of, attempt, .failed(Failure(.fenced, "a newer fence stands at \(id)", holder: standing)), nil))
     }
     if let standing = state.revision, let revision, revision < standing {
       return after(1...20, .answers(of, attempt, .failed(Failure(.gateway, "table \(revision) is older than \(standing)")), nil))

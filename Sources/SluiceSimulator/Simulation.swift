@@ -175,7 +175,7 @@ package struct Simulation {
 
   mutating func after(_ wait: ClosedRange<Int>, _ happening: Happening) { push(time + Int64(random.integer(in: wait)), happening) }
 
-  private mutating func happen(_ happening: Happening) {
+  mutating func happen(_ happening: Happening) {
     switch happening {
     case .controllerStarts(let after): if after == incarnation { startController() }
     case .engine(let of, let events): if of == incarnation { feed(events) } else { feedFormer(of, events) }

@@ -1,0 +1,161 @@
+import Foundation
+import PortContracts
+import SluiceEngine
+import SluiceModel
+import SluiceRollout
+import Synchronization
+
+@testable import SluiceSimulator
+
+/// The simulated hosts and gateways behind the engine's ports: what the simulation makes of an action, answered as an adapter answers.
+final class SimulatedPorts: HostPort, GatewayPort, Sendable {
+  let host: SluiceModel.Host
+  let gateway: GatewayID
+  let policy: ServicePolicy
+  private let world: Mutex<Simulation>
+
+  /// Release 2 never becomes ready.
+  init() {
+    let fleet = Scenario.fleet(racks: 1, perRack: 1, slots: 4)
+    host = fleet.hosts[0]
+    let edge = Scenario.gateway(processes: 1)
+    gateway = edge.processes[0]
+    policy = ServicePolicy(name: "shop", fleet: "sim", replicas: 2, startTimeout: .seconds(5), route: Route(gateway: "edge"))
+    var plan = Scenario.Plan(policy: policy, releases: [])
+    plan.badReleases[2] = 1
+    world = Mutex(Simulation(seed: 1, scenario: Scenario(fleet: fleet, gateway: edge, plan: plan)))
+  }
+
+  /// Sends one action and lets the world go on until it is answered.
+  private func carryOut(_ action: Action, _ fence: Fence, _ record: ServiceRecord) -> AttemptResult {
+    world.withLock { world in
+      let attempt = Attempt(id: 1, action: action, openedAt: .zero)
+      world.arrive(world.incarnation, attempt, fence, record)
+      while let (at, (index, happening)) = world.queue.pop() {
+        world.turn(to: index)
+        world.time = at
+        if case .answers(_, attempt, let result, _) = happening { return result }
+        world.happen(happening)
+      }
+      return .inDoubt("nobody has answered")
+    }
+  }
+
+  // MARK: Hosts
+
+  func claim(_ claim: FenceClaim, on host: SluiceModel.Host, ports: PortRange) async -> ClaimAnswer<HostFact> {
+    world.withLock { world in
+      if let holder = world.scene.hosts[host.name]?.claim(claim, nil) { return .refused(holder) }
+      guard let fact = world.facts(of: host.name) else { return .unreachable("no such host") }
+      return .granted(fact, world.scene.hosts[host.name]?.copy.flatMap(Self.copy))
+    }
+  }
+
+  func withdraw(_ service: ServiceName, fence: Fence, on host: SluiceModel.Host) async {
+    world.withLock { $0.scene.hosts[host.name]?.withdraw(service, owner: fence.owner) }
+  }
+
+  func perform(_ order: HostOrder, on host: SluiceModel.Host) async -> AttemptResult {
+    var record = ServiceRecord(policy: order.policy)
+    let action: Action
+    switch order.kind {
+    case .observe: action = .observe(host.name)
+    case .stage(let release): (action, record.releases) = (.stage(host.name, release.number), [release])
+    case .start(let instance, let release):
+      action = .start(host.name, instance: instance.number)
+      (record.instances, record.releases) = ([instance], [release])
+    case .checkReady(let instance, let release):
+      action = .checkReady(host.name, instance: instance.number)
+      (record.instances, record.releases) = ([instance], [release])
+    case .stop(let instance, let release):
+      action = .stop(host.name, instance: instance.number)
+      (record.instances, record.releases) = ([instance], [release].compactMap(\.self))
+    case .task(let release, let number, _):
+      (action, record.releases) = (.task(host.name, release.number, number: number), [release])
+    }
+    return carryOut(action, order.fence, record)
+  }
+
+  func replicate(_ copy: RecordCopy, service: ServiceName, fence: Fence, to host: SluiceModel.Host) async -> Bool {
+    guard let record = Self.record(copy) else { return false }
+    return world.withLock { $0.scene.hosts[host.name]?.keep(record, fence, nil) ?? false }
+  }
+
+  func release(_ service: ServiceName, fence: Fence, keep: [Digest], on host: SluiceModel.Host) async {
+    world.withLock { $0.scene.hosts[host.name]?.release(service, fence) }
+  }
+
+  // MARK: Gateways
+
+  func claim(_ claim: FenceClaim, gateway: GatewayID) async -> ClaimAnswer<GatewayFact> {
+    world.withLock { world in
+      if let standing = world.scene.gateways[gateway]?.claim(claim.fence, nil) {
+        return .refused(FenceHolder(fence: standing, machine: claim.machine, since: claim.since, released: true))
+      }
+      guard let fact = world.scene.gateways[gateway]?.facts(gateway, nil) else { return .unreachable("no such gateway") }
+      return .granted(fact, world.scene.gateways[gateway]?.copy.flatMap(Self.copy))
+    }
+  }
+
+  func setTable(
+    _ content: TableContent, revision: Revision, service: ServiceName, fence: Fence, gateway: GatewayID
+  ) async -> AttemptResult {
+    var record = ServiceRecord(policy: policy)
+    (record.table.content, record.table.revision) = (content, revision)
+    return carryOut(.setTable(gateway, revision), fence, record)
+  }
+
+  func removeTable(service: ServiceName, fence: Fence, gateway: GatewayID) async -> AttemptResult {
+    carryOut(.removeTable(gateway), fence, ServiceRecord(policy: policy))
+  }
+
+  func replicate(_ copy: RecordCopy, service: ServiceName, fence: Fence, to gateway: GatewayID) async -> Bool {
+    guard let record = Self.record(copy) else { return false }
+    return world.withLock { $0.scene.gateways[gateway]?.keep(record, fence, nil) ?? false }
+  }
+
+  /// What gateways tell by themselves is no order and no answer: the laws are about these.
+  func renewLease(_ service: ServiceName, fence: Fence, gateway: GatewayID) async {}
+  func watch(_ service: ServiceName, gateway: GatewayID) -> AsyncStream<GatewayNews> { AsyncStream { $0.finish() } }
+
+  private static func record(_ copy: RecordCopy) -> ServiceRecord? {
+    try? JSONDecoder().decode(ServiceRecord.self, from: Data(copy.bytes))
+  }
+
+  private static func copy(_ record: ServiceRecord) -> RecordCopy? {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = .sortedKeys
+    return (try? encoder.encode(record)).map { RecordCopy(revision: record.revision, bytes: Array($0)) }
+  }
+}
+
+extension SimulatedPorts: HostSubject {
+  var hosts: any HostPort { self }
+
+  func release(_ number: Int, sick: Bool) async throws -> Release {
+    let number = sick ? 2 : number
+    let spec = ReleaseSpec(
+      artifact: Digest("artifact-\(number)"), run: RunSpec(command: ["shop"]), readiness: ReadinessCheck(probe: .tcp))
+    return Release(number: ReleaseNumber(number), digest: Scenario.digest(number), spec: spec)
+  }
+
+  func instance(_ number: Int, of release: Release) async throws -> Instance {
+    Instance(
+      number: number, release: release.number, host: host.name, address: host.serviceAddress, port: 20_000 + number, secrets: "")
+  }
+
+  func crowded(_ number: Int, of release: Release) async throws -> Instance {
+    let instance = try await instance(number, of: release)
+    world.withLock { $0.scene.hosts[host.name]?.foreign.append(instance.port) }
+    return instance
+  }
+}
+
+extension SimulatedPorts: GatewaySubject {
+  var gateways: any GatewayPort { self }
+
+  func target(_ number: Int, draining: Bool) -> TableTarget {
+    TableTarget(
+      instance: number, release: ReleaseNumber(1), address: host.serviceAddress, port: 20_000 + number, draining: draining)
+  }
+}
