@@ -154,6 +154,18 @@ import Testing
     #expect(!bench.sent.contains(where: isStart))
   }
 
+  @Test func `where the other failed while this was frozen, nothing of it is begun either`() throws {
+    var bench = try Bench.released(Bench.policy())
+    bench.view.standings = [standing { $0.rollout = Self.running }]
+    try bench.command(.freeze("the sale"))
+    try bench.apply(2) { $0.after = ["db"] }
+    #expect(bench.record.rollout?.gate == .frozen(by: "anna", "the sale"))
+    bench.view.standings = [standing { $0.ended = Self.end(7, .rolledBack) }]
+    try bench.command(.unfreeze)
+    bench.run()
+    #expect(bench.record.ended?.result == .failed && !bench.sent.contains(where: isStart))
+  }
+
   @Test func `a failure of the other from before is none of its business, and one out of reach is`() throws {
     var bench = try Bench.released(Bench.policy())
     bench.view.standings = [standing { $0.ended = Self.end(6, .rolledBack) }]

@@ -5,7 +5,10 @@ extension Decider {
   /// Before anything of a rollout is begun; true while it waits, or has failed.
   mutating func isKeptFromBeginning(_ rollout: Rollout) -> Bool {
     guard rollout.direction.isForward, rollout.cause == "apply", rollout.waves == 0 else { return isFrozen(rollout) }
-    return isFrozen(rollout) || comesAfterOthers(rollout) || isOutsideWindows(rollout)
+    // How those end counts that come first, also while it is frozen.
+    let isLater = comesAfterOthers(rollout)
+    guard let rollout = record.rollout else { return true }
+    return isFrozen(rollout) || isLater || isOutsideWindows(rollout)
   }
 
   /// Releases and restarts stand still: what an operator types to mend something does not.
