@@ -10,7 +10,7 @@ import Testing
 @testable import SluiceHosts
 
 /// A host, a controller's hands, and releases of a small service written for these tests.
-struct Bench {
+struct Bench: Sendable {
   let host: SluiceModel.Host
   let directory: String
   let hands: FleetHosts

@@ -120,16 +120,15 @@ import Testing
     for (_, text) in files { #expect(text.hasPrefix("# ") && text.hasSuffix("\n")) }
   }
 
-  @Test func `What the starter manifests offer in comments works too`() {
+  @Test(arguments: ["rolling", "recreate", "blueGreen", "canary"])
+  func `What the starter manifests offer in comments works too, each strategy in the place of the others`(_ strategy: String) {
+    let strategies = ["rolling", "recreate", "blueGreen", "canary"]
     let files = StarterManifests.files().map { path, text in
-      let lines = text.split(separator: "\n", omittingEmptySubsequences: false).map { line -> Substring in
-        guard let mark = line.firstRange(of: "# "), line[..<mark.lowerBound].allSatisfy({ $0 == " " }), line.hasPrefix(" ") else {
-          return line
-        }
-        let rest = line[mark.upperBound...]
-        let isKey = rest.first?.isLowercase == true && rest.prefix { $0.isLetter }.endIndex < rest.endIndex && rest.contains(": ")
-        guard isKey, !rest.hasPrefix("recreate") else { return line }
-        return line[..<mark.lowerBound] + rest
+      let lines = text.split(separator: "\n", omittingEmptySubsequences: false).compactMap { line -> Substring? in
+        let line = Self.uncommented(line)
+        let words = line.drop { $0 == " " }
+        let isOther = strategies.contains { $0 != strategy && words.hasPrefix("\($0): {") }
+        return isOther ? nil : line
       }
       return ManifestSource(name: path, text: lines.joined(separator: "\n"), baseDirectory: "/base")
     }
@@ -137,6 +136,14 @@ import Testing
     #expect(result.diagnostics.map { $0.rendered(color: false) } == [])
     #expect(result.manifests?.gateways.first?.health != nil)
     #expect(result.manifests?.services.first?.run.secrets == ["DATABASE_URL"])
+  }
+
+  /// A line with a key in a comment, without the mark.
+  private static func uncommented(_ line: Substring) -> Substring {
+    guard let mark = line.firstRange(of: "# "), line[..<mark.lowerBound].allSatisfy({ $0 == " " }), line.hasPrefix(" ") else { return line }
+    let rest = line[mark.upperBound...]
+    let isKey = rest.first?.isLowercase == true && rest.prefix { $0.isLetter }.endIndex < rest.endIndex && rest.contains(": ")
+    return isKey ? line[..<mark.lowerBound] + rest : line
   }
 
   private func write(_ text: String, _ url: URL) throws { try text.write(to: url, atomically: true, encoding: .utf8) }
