@@ -142,8 +142,7 @@ struct Absorber {
       record.rollout?.progressAt = record.activeTime
     case .setTable(let id, let revision):
       changeGateway(id) {
-        $0.reach = .reachable
-        $0.heard = true
+        ($0.reach, $0.heard) = (.reachable, true)
         if $0.revision ?? revision <= revision { $0.revision = revision }
       }
     case .removeTable(let id):
@@ -344,12 +343,7 @@ struct Absorber {
     if let known = record.gateway(fact.gateway), let boot = fact.boot, boot == known.boot {
       let isOlder = known.sequence.map { (fact.sequence ?? $0) < $0 } ?? false
       let isBehind = known.revision.map { acknowledged in fact.revision.map { $0 < acknowledged } ?? true } ?? false
-      if isOlder || isBehind {
-        return changeGateway(fact.gateway) {
-          $0.reach = .reachable
-          $0.heard = true
-        }
-      }
+      if isOlder || isBehind { return changeGateway(fact.gateway) { ($0.reach, $0.heard) = (.reachable, true) } }
     }
     changeGateway(fact.gateway) {
       $0.heard = true
