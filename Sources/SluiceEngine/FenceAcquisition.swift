@@ -74,7 +74,13 @@ package struct FenceAcquisition: Sendable {
         overrules = true
         return .ask(Fence(owner: owner, epoch: epoch))
       }
-      if !takeOver, let live = holders.first(where: { !$0.released && ($0.machine != machine || isLive($0.fence.owner)) }) {
+      // One that most hosts have forgotten for a newer fence cannot act any more: it missed its end at a host that was cut off.
+      func isOvertaken(_ holder: FenceHolder) -> Bool {
+        let newer = hosts.count { if case .refused(let other) = $0.1 { other.fence.epoch > holder.fence.epoch } else { false } }
+        return newer * 2 > hosts.count
+      }
+      let live = holders.first { !$0.released && ($0.machine != machine || isLive($0.fence.owner)) && !isOvertaken($0) }
+      if !takeOver, let live {
         return .held(live)
       }
       guard rounds < 5 else { return .held(highest) }

@@ -53,10 +53,13 @@ package struct Coverage: Hashable, Sendable {
     switch (action, phase) {
     // No scenario takes a service away from its gateway.
     case ("remove table", _): true
-    // Nothing is started, and no hook is due, where no rollout runs; staging comes before and within waves, and its end needs none.
+    // No hook is due where no rollout runs; files stay where they are, so that what is started again where it was finds them.
     case ("stage", .rest), ("stage", .closing), ("hook", .rest): true
-    // Instances come and go in steps and waves.
-    case ("check", .closing), ("start", .closing), ("stop", .closing): true
+    // A task comes between the files and the first wave, and is given up when the rollout goes back; checks belong to a step.
+    case ("task", .preparing), ("analysis check", .step): false
+    case ("task", _), ("analysis check", _): true
+    // A rollout closes when nothing is left to stop.
+    case ("stop", .closing): true
     case ("replicate", .preparing), ("replicate", .closing), ("replicate", .rest): true
     default: false
     }

@@ -42,6 +42,8 @@ extension Scenario {
       case hookFails
       /// Every hook that is begun hangs for ever.
       case hookHangs
+      /// Somebody has taken all instances off it, their units too.
+      case instancesGone(HostName)
       /// Every task that begins ends with an error.
       case taskFails
       /// The host of a task that begins loses power while it runs.
@@ -82,6 +84,7 @@ extension Scenario.Fault.Kind {
     case .slow: .slow
     case .hookFails: .hookFails
     case .hookHangs: .hookHangs
+    case .instancesGone: .instancesGone
     case .taskFails: .taskFails
     case .taskCutOff: .taskCutOff
     case .checkFails: .checkFails
@@ -114,6 +117,7 @@ extension Scenario.Fault.Kind {
     case controllerAbsent = "controller absent"
     case secondController = "second controller"
     case clockJump = "clock jump"
+    case instancesGone = "instances gone"
     case taskFails = "task fails"
     case taskCutOff = "task cut off"
     case checkFails = "check fails"
@@ -121,8 +125,10 @@ extension Scenario.Fault.Kind {
     case checkInDoubt = "check in doubt"
   }
 
-  /// Those that may befall any service; the others are drawn for those that have tasks or checks.
-  static let common: [Name] = Name.allCases.filter { ![.taskFails, .taskCutOff, .checkFails, .checkHangs, .checkInDoubt].contains($0) }
+  /// Those of tasks and checks.
+  static let special: [Name] = [.taskFails, .taskCutOff, .checkFails, .checkHangs, .checkInDoubt]
+  /// Those that are drawn for every story; of the others each has its own.
+  static let common: [Name] = Name.allCases.filter { !special.contains($0) && $0 != .instancesGone }
 
   /// One of that kind at one of the places.
   init(_ name: Name, host: HostName, edge: HostName, hours: Int64) {
@@ -142,6 +148,7 @@ extension Scenario.Fault.Kind {
       case .slow: .slow(host)
       case .hookFails: .hookFails
       case .hookHangs: .hookHangs
+      case .instancesGone: .instancesGone(host)
       case .taskFails: .taskFails
       case .taskCutOff: .taskCutOff
       case .checkFails: .checkFails
@@ -159,7 +166,7 @@ extension Scenario.Fault.Kind {
     switch self {
     case .hostCrash(let host), .hostCut(let host), .hostMute(let host), .gatewayCut(let host), .gatewayMute(let host),
       .gatewayCutInFlip(let host), .gatewayRestart(let host), .staleNews(let host), .flapping(let host), .diskFull(let host),
-      .portsTaken(let host), .slow(let host):
+      .portsTaken(let host), .slow(let host), .instancesGone(let host):
       host
     case .hookFails, .hookHangs, .taskFails, .taskCutOff, .checkFails, .checkHangs, .checkInDoubt, .stateLost, .controllerAbsent,
       .secondController, .clockJump:

@@ -11,6 +11,7 @@ extension Scenario {
     if random.happens(4_000) { addChecks(index, &random) }
     if random.happens(1_000) { addWindows(index, &random) }
     if random.happens(1_000) { addFreeze(index, &random) }
+    if random.happens(1_500) { addStorm(&random) }
   }
 
   private mutating func add(_ kind: Fault.Kind, in times: ClosedRange<Int>, lasting: ClosedRange<Int>, _ random: inout Randomness) {
@@ -30,6 +31,27 @@ extension Scenario {
       for host in racks[rack].hosts.indices where random.happens(5_000) { racks[rack].hosts[host].labels = ["disk": "ssd"] }
     }
     fleet = Fleet(name: fleet.name, racks: racks)
+  }
+
+  // MARK: Storms
+
+  /// Many things go wrong at once.
+  private mutating func addStorm(_ random: inout Randomness) {
+    let at = random.integer(in: 0...70_000)
+    let names = fleet.hosts.filter { $0.slots > 0 }.map(\.name)
+    let kinds = Fault.Kind.Name.allCases
+    for _ in 0..<random.integer(in: 2...5) {
+      guard let name = random.element(of: kinds) else { continue }
+      let kind = Fault.Kind(
+        name, host: random.element(of: names) ?? "a1", edge: random.element(of: gateway.hosts) ?? "g1",
+        hours: random.happens(5_000) ? 2 : -2)
+      add(kind, in: at...at + 5_000, lasting: 2_000...50_000, &random)
+    }
+    // Some in the time in which a rollout has done all but its last hook.
+    if random.happens(3_000) {
+      for index in plans.indices { plans[index].policy.hooks[.postDeploy] = "hook" }
+      add(.hookHangs, in: 0...60_000, lasting: 20_000...170_000, &random)
+    }
   }
 
   // MARK: Tasks and checks

@@ -55,6 +55,8 @@ package struct Shrinker {
       for smaller in Shrinker.smaller(than: scenario.plans[index]) { add { $0.plans[index] = smaller } }
     }
     if scenario.gateway.hosts.count > 1 { add { $0.gateway = Scenario.gateway(processes: $0.gateway.hosts.count - 1) } }
+    let hosts = scenario.fleet.hosts.filter { $0.slots > 0 }.map(\.name)
+    if hosts.count > 2 { for kept in hosts { add { for host in hosts where host != kept { $0.remove(host) } } } }
     for rack in scenario.fleet.racks {
       for host in rack.hosts where host.slots > 0 { add { $0.remove(host.name) } }
     }
@@ -76,9 +78,16 @@ package struct Shrinker {
     if plan.policy.windows != nil { add { ($0.policy.windows, $0.closed) = (nil, 0..<0) } }
     if plan.hasChecks { add { $0.dropChecks() } }
     if plan.policy.after != nil { add { $0.policy.after = nil } }
+    if plan.policy.replicas > 2 { add { $0.policy.replicas = 1 } }
     if plan.policy.replicas > 1 { add { $0.policy.replicas -= 1 } }
     for point in HookPoint.allCases where plan.policy.hooks[point] != nil { add { $0.policy.hooks[point] = nil } }
     if plan.policy.minHealthyTime > .zero { add { $0.policy.minHealthyTime = .zero } }
+    if case .rolling(var rolling) = plan.policy.strategy, rolling.rackLossFloor != nil || rolling.rackOrder {
+      rolling.rackLossFloor = nil
+      add { $0.policy.strategy = .rolling(rolling) }
+      rolling.rackOrder = false
+      add { $0.policy.strategy = .rolling(rolling) }
+    }
     if case .canary(let canary) = plan.policy.strategy, canary.steps.count > 1 {
       for index in canary.steps.indices {
         var shorter = canary

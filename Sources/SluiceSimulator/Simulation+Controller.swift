@@ -9,7 +9,7 @@ extension Simulation {
     incarnation += 1
     engine = nil
     if losesState {
-      note("the database is gone")
+      note("the database is gone", isGeneral: true)
       stored = []
       losesState = false
       onEachScene { $0.scene.stateWasLost = true }

@@ -7,7 +7,7 @@ extension Simulation {
   mutating func begin(_ fault: Scenario.Fault) {
     faultsSoFar += 1
     standingFaults.append(fault.kind.name)
-    note("FAULT \(fault.kind) for \(fault.lasts) ms")
+    note("FAULT \(fault.kind) for \(fault.lasts) ms", isGeneral: true)
     switch fault.kind {
     case .gatewayCutInFlip(let host): cutsInFlip.append(host)
     case .portsTaken(let host):
@@ -54,6 +54,7 @@ extension Simulation {
         $0.told = 0
       }
     case .flapping(let host): scene.hosts[host]?.flapping = true
+    case .instancesGone(let host): scene.hosts[host]?.instances = [:]
     case .diskFull(let host): scene.hosts[host]?.full = true
     case .slow(let host): scene.hosts[host]?.slow = true
     case .gatewayCutInFlip, .portsTaken, .hookFails, .hookHangs, .taskFails, .taskCutOff, .checkFails, .checkHangs, .checkInDoubt,
@@ -65,7 +66,7 @@ extension Simulation {
 
   mutating func end(_ fault: Scenario.Fault) {
     if let index = standingFaults.firstIndex(of: fault.kind.name) { standingFaults.remove(at: index) }
-    note("fault \(fault.kind) ends")
+    note("fault \(fault.kind) ends", isGeneral: true)
     switch fault.kind {
     case .gatewayCutInFlip(let host): cutsInFlip.removeAll { $0 == host }
     case .clockJump: clockOff = 0
@@ -100,8 +101,8 @@ extension Simulation {
     case .diskFull(let host): scene.hosts[host]?.full = false
     case .portsTaken(let host): scene.hosts[host]?.foreign = []
     case .slow(let host): scene.hosts[host]?.slow = false
-    case .hookFails, .hookHangs, .taskFails, .taskCutOff, .checkFails, .checkHangs, .checkInDoubt, .stateLost, .controllerAbsent,
-      .secondController, .clockJump:
+    case .instancesGone, .hookFails, .hookHangs, .taskFails, .taskCutOff, .checkFails, .checkHangs, .checkInDoubt, .stateLost,
+      .controllerAbsent, .secondController, .clockJump:
       break
     }
   }

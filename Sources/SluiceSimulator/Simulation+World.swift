@@ -103,8 +103,7 @@ extension Simulation {
       checkPlace(instance, port: port)
       let starts = (scene.startsOf[instance.release.number] ?? 0) + 1
       scene.startsOf[instance.release.number] = starts
-      // Faults end: what was wrong with a release is mended some day.
-      let bad = time < 300_000 && scene.plan.badReleases[instance.release.number].map { starts >= $0 } ?? false
+      let bad = time < Simulation.mended && scene.plan.badReleases[instance.release.number].map { starts >= $0 } ?? false
       let readyAt = bad ? nil : time + Int64(random.integer(in: 100...4_000))
       scene.releaseOf[instance.number] = scenarioRelease(instance.release, in: record)
       let running = SimulatedHost.Running(release: instance.release, port: port, readyAt: readyAt)

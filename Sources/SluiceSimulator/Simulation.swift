@@ -66,6 +66,9 @@ package struct Simulation {
     case command(String)
   }
 
+  /// Faults end: from then on every release gets ready.
+  static let mended: Int64 = 300_000
+
   let seed: UInt64
   let scenario: Scenario
   let keepsTrace: Bool
@@ -162,7 +165,9 @@ package struct Simulation {
       waves: waves, coverage: coverage, commits: commits, records: scenes.compactMap { kept($0.service) })
   }
 
-  mutating func note(_ text: String) {
+  /// Something that happens to the service in front, or to all.
+  mutating func note(_ text: String, isGeneral: Bool = false) {
+    let text = others.isEmpty || isGeneral ? text : "\(service): \(text)"
     hash.add(time)
     hash.add(text)
     if keepsTrace { trace.append("\(time) \(text)") }

@@ -72,6 +72,21 @@ import Testing
     #expect(next == .acquired(Fence(owner: "anna", epoch: 7)))
   }
 
+  @Test func `nor does it where nothing is known of the epoch that the majority has`() {
+    var machine = acquisition()
+    _ = machine.first()
+    let old = refused("c", "ben", 1)
+    let first = machine.conclude(
+      hosts: [refused("a", "cleo", 3, released: true), refused("b", "cleo", 3, released: true), old], gateways: [], excluded: [])
+    #expect(first == .ask(Fence(owner: "anna", epoch: 4)) && !machine.overrules)
+    #expect(machine.conclude(hosts: [granted("a"), granted("b"), old], gateways: [], excluded: []) == first && machine.overrules)
+    // Half of them is no majority.
+    var other = acquisition()
+    let step = other.conclude(hosts: [refused("a", "cleo", 3, released: true), old], gateways: [], excluded: [])
+    #expect(
+      step == .held(FenceHolder(fence: Fence(owner: "ben", epoch: 1), machine: "other", since: WallTime(milliseconds: 5), released: false)))
+  }
+
   @Test func `two that claim at once do not overrule each other`() {
     var machine = acquisition(known: 6)
     let round = [granted("a"), granted("b"), refused("c", "ben", 7)]

@@ -118,4 +118,30 @@ import Testing
     #expect(bench.record.ended?.result == .succeeded)
     #expect(bench.record.gateways.allSatisfy { $0.revision == bench.record.table.revision })
   }
+
+  @Test func `what a copy knows only as reserved, and runs, is not stopped before the gateways have said whether they route to it`() throws
+  {
+    var first = Bench(Bench.policy(replicas: 1), gateways: 2)
+    first.take(epoch: 1)
+    try first.apply(1)
+    first.run { $0.open.contains { $0.action == .replicate } }
+    var second = first
+    first.run()
+    #expect(first.serving.count == 1)
+    let instance = try #require(first.record.instances.first)
+    let gateways = first.record.gateways.map(\.id)
+    second.silent = Set(gateways)
+    second.take(epoch: 2)
+    for id in gateways { second.tell(.gatewayUnreachable(id, "no route")) }
+    let running = InstanceFact(number: instance.number, port: instance.port, running: true)
+    second.tell(.host(HostFact(host: instance.host, generation: 9, instances: [running], releases: [Digest("digest-1")])))
+    try second.command(.abort)
+    #expect(!second.sent.contains(where: isStop))
+    #expect(second.record.rollout?.gate == .gatewayUnreachable(gateways[0], "no route"))
+    second.silent = []
+    for id in gateways { second.tell(.gateway(first.fact(id))) }
+    #expect(!second.sent.contains(where: isStop) && second.targets(draining: false).isEmpty)
+    second.run()
+    #expect(second.sent.count(where: isStop) == 1 && second.record.ended?.result == .failed && second.record.instances.isEmpty)
+  }
 }

@@ -40,13 +40,22 @@ import Testing
   @Test func `every kind of fault and every command is drawn`() {
     var kinds: Set<String> = []
     var verbs: Set<String> = []
+    var (pairs, ordered, tasks, checks, windows, spreads) = (0, 0, 0, 0, 0, 0)
     for seed in 1...UInt64(400) {
       let scenario = Scenario(seed: seed)
       kinds.formUnion(scenario.faults.map(\.kind.name.rawValue))
       verbs.formUnion(scenario.commands.map(\.verb))
+      let plans = [scenario.plan] + [scenario.second].compactMap(\.self)
+      if plans.count > 1 { pairs += 1 }
+      if plans.contains(where: { $0.policy.after != nil }) { ordered += 1 }
+      if plans.contains(where: { !$0.tasks.isEmpty }) { tasks += 1 }
+      if plans.contains(where: { $0.flaws.values.contains(.checks) }) { checks += 1 }
+      if plans.contains(where: { $0.policy.windows != nil }) { windows += 1 }
+      if plans.contains(where: { $0.policy.placement.prefer != nil }) { spreads += 1 }
     }
     #expect(kinds == Set(Scenario.Fault.Kind.Name.allCases.map(\.rawValue)))
-    #expect(verbs.count >= 14)
+    #expect(verbs.count >= 16)
+    #expect(pairs > 50 && ordered > 20 && tasks > 30 && checks > 5 && windows > 20 && spreads > 10)
   }
 
   @Test(.enabled(if: executable != nil, "sluice-simulate is not built beside the tests"))

@@ -142,7 +142,7 @@ struct Absorber {
       record.rollout?.progressAt = record.activeTime
     case .setTable(let id, let revision):
       changeGateway(id) {
-        $0.reach = .reachable
+        ($0.reach, $0.heard) = (.reachable, true)
         if $0.revision ?? revision <= revision { $0.revision = revision }
       }
     case .removeTable(let id):
@@ -343,9 +343,10 @@ struct Absorber {
     if let known = record.gateway(fact.gateway), let boot = fact.boot, boot == known.boot {
       let isOlder = known.sequence.map { (fact.sequence ?? $0) < $0 } ?? false
       let isBehind = known.revision.map { acknowledged in fact.revision.map { $0 < acknowledged } ?? true } ?? false
-      if isOlder || isBehind { return changeGateway(fact.gateway) { $0.reach = .reachable } }
+      if isOlder || isBehind { return changeGateway(fact.gateway) { ($0.reach, $0.heard) = (.reachable, true) } }
     }
     changeGateway(fact.gateway) {
+      $0.heard = true
       $0.boot = fact.boot
       $0.sequence = fact.sequence
       $0.fellBack = fact.fellBack ? true : nil
@@ -368,7 +369,7 @@ struct Absorber {
     suspectTasks()
     let counting = record.table.content?.split == nil ? [] : view.requiredGateways(record)
     record.rollout?.step?.unheard = counting
-    for index in record.gateways.indices { record.gateways[index].reach = .unknown }
+    for index in record.gateways.indices { (record.gateways[index].reach, record.gateways[index].heard) = (.unknown, nil) }
     for index in record.hosts.indices { record.hosts[index].reach = .unknown }
   }
 

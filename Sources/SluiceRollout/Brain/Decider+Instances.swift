@@ -189,7 +189,10 @@ extension Decider {
 
   private func mayBeRouted(_ instance: Instance) -> Bool {
     if record.table.content?.target(instance.number) != nil { return true }
-    return requiredGateways.contains { record.gateway($0)?.target(instance.number) != nil }
+    return requiredGateways.contains { id in
+      guard let gateway = record.gateway(id), gateway.heard == true else { return true }
+      return gateway.target(instance.number) != nil
+    }
   }
 
   private mutating func beginDraining(_ instance: Instance) {

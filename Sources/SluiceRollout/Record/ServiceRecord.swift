@@ -167,6 +167,8 @@ package struct GatewayState: Hashable, Codable, Sendable {
   package var sequence: UInt64?
   /// It has sent all users to the stable release because it heard of no controller; nil: it has not.
   package var fellBack: Bool?
+  /// It has been heard since the fence was taken; nil: it has not, and may have tables that this record does not know of.
+  package var heard: Bool?
 
   package init(id: GatewayID) {
     self.id = id
