@@ -43,7 +43,7 @@ package struct Engine: Sendable {
   package var zones: [ZoneOffset] = []
   /// Services that were to be acted upon, and whose fence could not be taken.
   package var outOfReach: [ServiceName] = []
-  private let map: FleetMap
+  let map: FleetMap
   /// What the instances of all services hold, as of when it was made.
   private var occupancy: Occupancy
   /// The services whose instances have changed since then; nil: all of it is to be made anew.
@@ -64,8 +64,6 @@ package struct Engine: Sendable {
   }
 
   package var fleet: Fleet { map.fleet }
-
-  func rack(of host: HostName) -> RackName? { map.rack(of: host) }
 
   package func record(_ service: ServiceName) -> ServiceRecord? { index(of: service).map { records[$0] } }
 
@@ -193,10 +191,11 @@ package struct Engine: Sendable {
 
   /// The attempts that this controller has sent and that the events do not end.
   private func openAttempts(_ events: [Event]) -> [(ServiceName, Int)] {
-    var ended: [ServiceName: Set<Int>] = [:]
-    for case .input(let service, .outcome(let attempt, _)) in events { ended[service, default: []].insert(attempt) }
-    return mine.flatMap { service in
-      (record(service)?.attempts ?? []).filter { !(ended[service]?.contains($0.id) ?? false) }.map { (service, $0.id) }
+    mine.flatMap { service in
+      var ended: Set<Int> = []
+      for case .input(service, .outcome(let attempt, _)) in events { ended.insert(attempt) }
+      let open = index(of: service).map { records[$0].attempts } ?? []
+      return open.map(\.id).filter { !ended.contains($0) }.map { (service, $0) }
     }
   }
 

@@ -245,19 +245,9 @@ package struct Rehearsal: Sendable {
   /// Serving and existing instances at this moment, into the wave that runs.
   private mutating func measure() {
     guard let record = engine.record(service), record.rollout?.wave != nil, !plan.waves.isEmpty else { return }
-    var serving = 0
-    var existing = 0
-    var inRack: [RackName: Int] = [:]
-    var most = 0
-    for instance in record.instances {
-      if instance.isExisting { existing += 1 }
-      guard record.serves(instance) else { continue }
-      serving += 1
-      guard let rack = engine.rack(of: instance.host) else { continue }
-      inRack[rack, default: 0] += 1
-      most = max(most, inRack[rack, default: 0])
-    }
-    let worst = serving - most
+    let places = record.serving
+    let (serving, existing) = (places.count, record.existing)
+    let worst = serving - (engine.map.countByRack(record.instances, at: places).max() ?? 0)
     let last = plan.waves.count - 1
     plan.waves[last].leastServing = min(plan.waves[last].leastServing, serving)
     plan.waves[last].mostExisting = max(plan.waves[last].mostExisting, existing)

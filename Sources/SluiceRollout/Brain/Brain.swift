@@ -121,7 +121,9 @@ struct Decider {
     body(&record.instances[index])
   }
 
-  mutating func remove(_ number: Int) { record.instances.removeAll { $0.number == number } }
+  mutating func remove(_ number: Int) {
+    if let index = record.instances.index(of: number, by: \.number) { record.instances.remove(at: index) }
+  }
 
   func name(_ instance: Instance) -> String { "\(record.service)/\(instance.number) on \(instance.host)" }
 }

@@ -22,6 +22,6 @@ struct Conformity {
     case .retired, .lost, .stopping, .draining: return false
     case .reserved, .starting, .checking, .warming, .serving: break
     }
-    return view.map.index(of: instance.host).map(places.allow) ?? false
+    return view.map.index(of: instance.host).map { places.allow($0) } ?? false
   }
 }

@@ -16,27 +16,20 @@ extension Decider {
 
   /// Healthy is what every required gateway calls so, under a table that gives the instance new requests.
   mutating func trackHealth() {
-    let gateways = requiredGateways.map { record.gateway($0) }
+    let verdicts = requiredGateways.map { record.gateway($0)?.verdicts(on: record.instances) }
     for index in record.instances.indices {
       switch record.instances[index].phase {
       case .warming, .serving: break
       default: continue
       }
+      let isHealthy = verdicts.allSatisfy { $0?[index] == .healthy }
+      if isHealthy == (record.instances[index].healthySince != nil) { continue }
       let instance = record.instances[index]
-      var isHealthy = true
-      var isUnhealthy = false
-      for gateway in gateways {
-        let verdict = gateway?.verdict(on: instance) ?? .unknown
-        if verdict != .healthy { isHealthy = false }
-        if verdict == .unhealthy { isUnhealthy = true }
-      }
       if !isHealthy {
-        if instance.healthySince != nil {
-          record.instances[index].healthySince = nil
-          // Its host may have died: nothing else may be due there that would tell.
-          if instance.phase == .serving, isUnhealthy { suspect(instance.host) }
-        }
-      } else if instance.healthySince == nil {
+        record.instances[index].healthySince = nil
+        // Its host may have died: nothing else may be due there that would tell.
+        if instance.phase == .serving, verdicts.contains(where: { $0?[index] == .unhealthy }) { suspect(instance.host) }
+      } else {
         record.instances[index].healthySince = now
         if instance.phase != .serving, instance.condemned == nil {
           record.instances[index].phase = .serving
@@ -78,7 +71,7 @@ extension Decider {
       }
     }
     tellLostRacks(lost)
-    record.instances.removeAll { $0.phase == .lost && view.host($0.host) == nil }
+    record.instances.removeAny { $0.phase == .lost && view.host($0.host) == nil }
   }
 
   /// One switch or breaker explains what many hosts tell: a rack of several, of which none can be reached any more.
@@ -95,10 +88,17 @@ extension Decider {
   /// Moves each instance as far as it can go by itself. Rule 3's order of a stop is the second half of this function, and nowhere else.
   mutating func moveInstances() {
     // What stands as it is wanted is most of them, and nothing is to be done about it.
-    for instance in record.instances.filter({ $0.condemned != nil || !$0.isAtRest }) {
+    let moving = record.instances.indices.filter { record.instances[$0].condemned != nil || !record.instances[$0].isAtRest }
+    var removed: Set<Int> = []
+    for instance in moving.map({ record.instances[$0] }) {
       guard record.openAttempt(on: .instance(instance.number)) == nil || isWaiting(instance) else { continue }
-      if instance.condemned == nil { advance(instance) } else { retire(instance) }
+      if instance.condemned == nil {
+        advance(instance)
+      } else if !retire(instance) {
+        removed.insert(instance.number)
+      }
     }
+    record.instances.removeAny { removed.contains($0.number) }
   }
 
   /// A readiness check is only a wait: it need not be finished before its instance may go.
@@ -129,8 +129,7 @@ extension Decider {
 
   /// The files go before the start: a wave may use a host that the plan did not.
   mutating func isStaged(_ instance: Instance) -> Bool {
-    guard let release = record.release(instance.release) else { return true }
-    if record.host(instance.host)?.releases.contains(release.digest) ?? false { return true }
+    guard let release = record.release(instance.release), !record.isStaged(release.digest, on: instance.host) else { return true }
     open(.stage(instance.host, release.number))
     return false
   }
@@ -159,27 +158,27 @@ extension Decider {
         remedy: "check serviceAddress, and the firewall between \(blind.id.host) and \(instance.host)"))
   }
 
-  private mutating func retire(_ instance: Instance) {
+  /// Takes it one step further out; false where nothing is left of it.
+  private mutating func retire(_ instance: Instance) -> Bool {
     switch instance.phase {
-    case .reserved:
-      remove(instance.number)
+    case .reserved: return false
+    case .retired: return record.isRouted(instance.number) || !everyGatewayHasTheTable
     case .starting, .checking:
       abandon(.instance(instance.number))
       // One that came back from a lost host may still be in a table.
       if mayBeRouted(instance) { beginDraining(instance) } else { stop(instance) }
     case .warming, .serving:
-      if goesBackIn(instance) { return change(instance.number) { $0.condemned = nil } }
-      beginDraining(instance)
+      if goesBackIn(instance) { change(instance.number) { $0.condemned = nil } } else { beginDraining(instance) }
     case .draining(let revision, let acknowledged):
-      if goesBackIn(instance) { return change(instance.number) { $0.condemned = nil } }
-      drain(instance, revision: revision, acknowledged: acknowledged)
-    case .stopping:
-      open(.stop(instance.host, instance: instance.number))
-    case .retired:
-      if record.table.content?.target(instance.number) == nil, everyGatewayHasTheTable { remove(instance.number) }
-    case .lost:
-      return
+      if goesBackIn(instance) {
+        change(instance.number) { $0.condemned = nil }
+      } else {
+        drain(instance, revision: revision, acknowledged: acknowledged)
+      }
+    case .stopping: open(.stop(instance.host, instance: instance.number))
+    case .lost: break
     }
+    return true
   }
 
   /// An interruption puts back what was only to make room; what failed or belongs to nobody goes its way.
@@ -188,7 +187,7 @@ extension Decider {
   }
 
   private func mayBeRouted(_ instance: Instance) -> Bool {
-    if record.table.content?.target(instance.number) != nil { return true }
+    if record.isRouted(instance.number) { return true }
     return requiredGateways.contains { record.gateway($0)?.target(instance.number) != nil }
   }
 

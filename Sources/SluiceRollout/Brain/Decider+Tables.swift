@@ -8,22 +8,21 @@ extension Decider {
       return
     }
     var targets: [TableTarget] = []
-    for instance in record.instances {
+    targets.reserveCapacity(record.instances.count)
+    for index in record.instances.indices {
       let draining: Bool
-      switch instance.phase {
+      switch record.instances[index].phase {
       case .warming, .serving: draining = false
       case .draining: draining = true
       case .stopping:
-        guard record.table.content?.target(instance.number) != nil else { continue }
+        guard record.isRouted(record.instances[index].number) else { continue }
         draining = true
       case .lost:
-        guard record.table.content?.target(instance.number) != nil else { continue }
-        draining = instance.condemned != nil || instance.release != record.goal?.release
+        guard record.isRouted(record.instances[index].number) else { continue }
+        draining = record.instances[index].condemned != nil || record.instances[index].release != record.goal?.release
       case .reserved, .starting, .checking, .retired: continue
       }
-      targets.append(
-        TableTarget(
-          instance: instance.number, release: instance.release, address: instance.address, port: instance.port, draining: draining))
+      targets.append(TableTarget(record.instances[index], draining: draining))
     }
     let release = record.goal?.release ?? record.stable?.release
     if record.table.content == nil, targets.isEmpty, !isBehindGateways { return }
@@ -34,10 +33,13 @@ extension Decider {
     var content = TableContent(route: route, readiness: readiness, drain: policy.drain, targets: targets, hold: hold)
     admit(to: &content)
     if content != record.table.content || isBehindGateways || takeBackFallBack() { raise(content) }
+    // Both are in order of the instances' numbers.
+    var target = targets.startIndex
     for index in record.instances.indices {
-      let number = record.instances[index].number
-      let admitted = content.target(number).map { !$0.draining } ?? false
-      if !admitted {
+      let isNamed = target < targets.endIndex && targets[target].instance == record.instances[index].number
+      let isAdmitted = isNamed && !targets[target].draining
+      if isNamed { target += 1 }
+      if !isAdmitted {
         if record.instances[index].admittedBy != nil { record.instances[index].admittedBy = nil }
       } else if record.instances[index].admittedBy == nil {
         record.instances[index].admittedBy = record.table.revision
@@ -173,7 +175,7 @@ extension Decider {
       }
     }
     let idle = record.gateways.filter { $0.revision == nil && record.openAttempt(on: .gateway($0.id)) == nil }.map(\.id)
-    record.gateways.removeAll { !route.contains($0.id) && idle.contains($0.id) }
+    record.gateways.removeAny { !route.contains($0.id) && idle.contains($0.id) }
   }
 
   /// A gateway that does not answer stands in the way by name.

@@ -7,14 +7,15 @@ struct Placement {
   private let policy: ServicePolicy
   private let map: FleetMap
   private let places: EligibleHosts
+  /// The host of each of the record's instances, in their order.
+  private let hostOfInstance: [Int?]
   /// Instances that the wave being planned takes away first: their slots are free to those that replace them.
   private var leaving: Set<Int> = []
-  private var placed: [Instance] = []
+  private var placed: [(host: Int, port: Int)] = []
   /// How many of the goal each rack shall have, and has or is to get.
   private let quotas: [Int]
   private var inRack: [Int]
-  /// Of the hosts that the service is on or comes to.
-  private var uses: [Int: Use]
+  private var uses: Uses
   /// The best place of each rack that was looked at, for an instance that comes from elsewhere.
   private var bestOfRack: [Int: Candidate?] = [:]
 
@@ -26,6 +27,37 @@ struct Placement {
     var slots = 0
     /// Instances of the goal.
     var ofGoal = 0
+  }
+
+  /// The service's part in each host of the fleet.
+  private struct Uses {
+    private let map: FleetMap
+    /// For each rack that the service is on or comes to, that of its hosts; empty for the others.
+    private var ofRack: [[Use]]
+
+    init(_ map: FleetMap) {
+      self.map = map
+      ofRack = [[Use]](repeating: [], count: map.racks.count)
+    }
+
+    subscript(host: Int) -> Use {
+      get {
+        let rack = map.rackOfHost[host]
+        return ofRack[rack].isEmpty ? Use() : ofRack[rack][host - map.racks[rack].lowerBound]
+      }
+      set {
+        let rack = map.rackOfHost[host]
+        if ofRack[rack].isEmpty { ofRack[rack] = [Use](repeating: Use(), count: map.racks[rack].count) }
+        ofRack[rack][host - map.racks[rack].lowerBound] = newValue
+      }
+    }
+  }
+
+  /// Where the instance is that a new one replaces.
+  private struct Origin {
+    let host: Int
+    let port: Int
+    let isLeaving: Bool
   }
 
   private struct Candidate {
@@ -43,26 +75,31 @@ struct Placement {
     policy = record.policy
     map = view.map
     places = EligibleHosts(record: record, view: view)
-    quotas = Placement.quotas(record: record, view: view, replicas: replicas)
+    quotas = Placement.quotas(record: record, view: view, places: places, replicas: replicas)
     inRack = [Int](repeating: 0, count: map.racks.count)
-    uses = [:]
-    for host in view.occupancy.hosts(of: record.service) { uses[host, default: Use()].counted += 1 }
-    for instance in record.instances where instance.phase != .retired {
-      if let host = map.index(of: instance.host) { uses[host, default: Use()].slots += 1 }
+    uses = Uses(view.map)
+    for host in view.occupancy.hosts(of: record.service) { uses[host].counted += 1 }
+    hostOfInstance = record.instances.indices.map { view.map.index(of: record.instances[$0].host) }
+    for (index, host) in hostOfInstance.enumerated() where record.instances[index].phase != .retired {
+      if let host { uses[host].slots += 1 }
     }
-    for instance in counted { count(instance.host) }
+    for instance in counted { if let host = host(of: instance) { count(host) } }
   }
 
-  private mutating func count(_ host: HostName) {
-    guard let host = map.index(of: host) else { return }
-    uses[host, default: Use()].ofGoal += 1
+  /// The place in the fleet of the host that one of the record's instances is on.
+  private func host(of instance: Instance) -> Int? {
+    record.instances.index(of: instance.number, by: \.number).flatMap { hostOfInstance[$0] }
+  }
+
+  private mutating func count(_ host: Int) {
+    uses[host].ofGoal += 1
     inRack[map.rackOfHost[host]] += 1
   }
 
   /// The old instance's slot and port are free for what replaces it.
   mutating func vacate(_ old: Instance) {
-    guard leaving.insert(old.number).inserted, old.phase != .retired, let host = map.index(of: old.host) else { return }
-    uses[host]?.slots -= 1
+    guard leaving.insert(old.number).inserted, old.phase != .retired, let host = host(of: old) else { return }
+    uses[host].slots -= 1
     bestOfRack[map.rackOfHost[host]] = nil
   }
 
@@ -72,23 +109,24 @@ struct Placement {
     let host = map.hosts[best.host]
     let instance = Instance(
       number: number, release: release, host: host.name, address: host.serviceAddress, port: best.port, secrets: secrets)
-    placed.append(instance)
-    uses[best.host, default: Use()].slots += 1
-    count(host.name)
+    placed.append((best.host, best.port))
+    uses[best.host].slots += 1
+    count(best.host)
     bestOfRack[map.rackOfHost[best.host]] = nil
     return instance
   }
 
   /// Whether its rack has more than its even share.
   func isOverfull(_ instance: Instance) -> Bool {
-    guard let rack = map.rackIndex(of: instance.host) else { return false }
+    guard let host = host(of: instance) else { return false }
+    let rack = map.rackOfHost[host]
     return inRack[rack] > quotas[rack]
   }
 
   /// A place in a rack that has less than its share, for one of an overfull rack; nil where there is none.
   mutating func move(_ old: Instance, number: Int, release: ReleaseNumber, secrets: String) -> Instance? {
-    guard let best = candidate(near: nil), keepsSpread(map.rackOfHost[best.host]), let host = map.index(of: old.host) else { return nil }
-    uses[host]?.ofGoal -= 1
+    guard let best = candidate(near: nil), keepsSpread(map.rackOfHost[best.host]), let host = host(of: old) else { return nil }
+    uses[host].ofGoal -= 1
     inRack[map.rackOfHost[host]] -= 1
     return place(number: number, release: release, secrets: secrets, near: nil)
   }
@@ -96,15 +134,18 @@ struct Placement {
   /// Racks that keep the spread first, then those with a host as preferred, then the old instance's, then those with the fewest; within them
   /// by the candidates' ranks.
   private mutating func candidate(near old: Instance?) -> Candidate? {
-    let oldRack = old.flatMap { map.rackIndex(of: $0.host) }
-    if let oldRack, keepsSpread(oldRack), let near = best(of: oldRack, near: old), near.rank.lacking == 0 { return near }
+    let origin = old.flatMap { old in
+      host(of: old).map { Origin(host: $0, port: old.port, isLeaving: leaving.contains(old.number)) }
+    }
+    let oldRack = origin.map { map.rackOfHost[$0.host] }
+    if let oldRack, keepsSpread(oldRack), let near = best(of: oldRack, near: origin), near.rank.lacking == 0 { return near }
     var best: (rack: (Int, Int, Int, Int), candidate: Candidate)?
     for rack in map.racks.indices {
       var key = (keepsSpread(rack) ? 0 : 1, 0, rack == oldRack ? 0 : 1, inRack[rack])
       if let best, best.rack < key { continue }
       let found: Candidate?
       if rack == oldRack {
-        found = self.best(of: rack, near: old)
+        found = self.best(of: rack, near: origin)
       } else if let known = bestOfRack[rack] {
         found = known
       } else {
@@ -122,21 +163,20 @@ struct Placement {
 
   private func keepsSpread(_ rack: Int) -> Bool { policy.placement.maxSkew == nil || inRack[rack] < quotas[rack] }
 
-  private func best(of rack: Int, near old: Instance?) -> Candidate? {
-    let oldHost = old.flatMap { map.index(of: $0.host) }
+  private func best(of rack: Int, near origin: Origin?) -> Candidate? {
     var fullOfPorts: [Int] = []
     while true {
       var best: (host: Int, rank: (lacking: Int, Int, Int, Int, Int))?
       for host in map.racks[rack] {
-        let use = uses[host] ?? Use()
+        let use = uses[host]
         let free = freeSlots(host, use)
         guard free > 0 else { continue }
-        let rank = (lacking: map.hosts[host].lacking(policy.placement.prefer), use.ofGoal, host == oldHost ? 0 : 1, -free, host)
+        let rank = (lacking: map.lacking(policy.placement.prefer, on: host), use.ofGoal, host == origin?.host ? 0 : 1, -free, host)
         if let best, best.rank < rank { continue }
         if places.allow(host), !fullOfPorts.contains(host) { best = (host, rank) }
       }
       guard let best else { return nil }
-      if let port = freePort(best.host, replacing: old) { return Candidate(host: best.host, port: port, rank: best.rank) }
+      if let port = freePort(best.host, replacing: origin) { return Candidate(host: best.host, port: port, rank: best.rank) }
       fullOfPorts.append(best.host)
     }
   }
@@ -153,7 +193,7 @@ struct Placement {
     let host = map.hosts[index]
     if view.occupancy.isCordoned[index] { return "drained" }
     if case .unreachable(let why)? = record.host(host.name)?.reach { return "unreachable: \(why)" }
-    let use = uses[index] ?? Use()
+    let use = uses[index]
     if freeSlots(index, use) <= 0 {
       let others = view.occupancy.held(on: index) - use.counted
       return "all of its \(host.slots) slots are taken\(others > 0 ? ", \(others) by other services" : "")"
@@ -166,7 +206,7 @@ struct Placement {
     of instances: [Instance], record: ServiceRecord, view: FleetView, replicas: Int
   ) -> (rack: RackName, count: Int, share: Int)? {
     guard record.policy.placement.maxSkew != nil else { return nil }
-    let quotas = quotas(record: record, view: view, replicas: replicas)
+    let quotas = quotas(record: record, view: view, places: EligibleHosts(record: record, view: view), replicas: replicas)
     var counts = [Int](repeating: 0, count: quotas.count)
     for instance in instances { if let rack = view.map.rackIndex(of: instance.host) { counts[rack] += 1 } }
     guard let rack = counts.indices.first(where: { counts[$0] > quotas[$0] }) else { return nil }
@@ -178,21 +218,21 @@ struct Placement {
   }
 
   /// The lowest port that nothing holds; the replaced instance's own port only when there is no other, since it must first be gone from every table.
-  private func freePort(_ index: Int, replacing old: Instance?) -> Int? {
-    let host = map.hosts[index].name
+  private func freePort(_ host: Int, replacing origin: Origin?) -> Int? {
     // A host has few instances: a look through their ports is less than a set of them.
-    var taken = view.occupancy.ports(ofOthersThan: record.service, on: index)
-    for instance in record.instances where instance.host == host { taken.append(instance.port) }
-    for instance in placed where instance.host == host { taken.append(instance.port) }
-    taken += record.host(host)?.listening ?? []
+    var taken: [Int] = []
+    taken.reserveCapacity(2 * map.slots[host])
+    view.occupancy.addPorts(ofOthersThan: record.service, on: host, to: &taken)
+    for index in hostOfInstance.indices where hostOfInstance[index] == host { taken.append(record.instances[index].port) }
+    for place in placed where place.host == host { taken.append(place.port) }
+    if let state = record.hosts.index(of: map.hosts[host].name, by: \.name) { taken += record.hosts[state].listening }
     if let free = (policy.ports.from...max(policy.ports.from, policy.ports.to)).first(where: { !taken.contains($0) }) { return free }
-    if let old, old.host == host, leaving.contains(old.number) { return old.port }
-    return nil
+    return origin.flatMap { $0.host == host && $0.isLeaving ? $0.port : nil }
   }
 
   /// How many of `replicas` each rack shall have: filled evenly, as far as its hosts have slots that others do not hold.
-  private static func quotas(record: ServiceRecord, view: FleetView, replicas: Int) -> [Int] {
-    let room = room(record: record, view: view)
+  private static func quotas(record: ServiceRecord, view: FleetView, places: EligibleHosts, replicas: Int) -> [Int] {
+    let room = room(record: record, view: view, places: places)
     var quota = [Int](repeating: 0, count: room.count)
     // The level up to which all are filled, and the odd ones in the fleet's order.
     var left = min(replicas, room.reduce(0, +))
@@ -213,19 +253,17 @@ struct Placement {
   }
 
   /// The slots of each rack that others do not hold, on hosts that may have instances of this service.
-  private static func room(record: ServiceRecord, view: FleetView) -> [Int] {
+  private static func room(record: ServiceRecord, view: FleetView, places: EligibleHosts) -> [Int] {
     let map = view.map
     let occupancy = view.occupancy
     var room = occupancy.room(labels: record.policy.placement.require)
-    var own: [Int: Int] = [:]
-    for host in occupancy.hosts(of: record.service) { own[host, default: 0] += 1 }
     func free(_ host: Int, holding held: Int) -> Int { max(0, map.slots[host] - held) }
-    let places = EligibleHosts(record: record, view: view)
     // One entry an instance: a host is settled with the first.
-    for host in occupancy.hosts(of: record.service) where places.haveLabels(host) {
-      guard let mine = own.removeValue(forKey: host) else { continue }
-      let held = occupancy.held(on: host)
-      room[map.rackOfHost[host]] += free(host, holding: held - mine) - free(host, holding: held)
+    var last: Int?
+    for host in occupancy.hosts(of: record.service).sorted() where host != last && places.haveLabels(host) {
+      last = host
+      room[map.rackOfHost[host]] +=
+        free(host, holding: occupancy.count(ofOthersThan: record.service, on: host)) - free(host, holding: occupancy.held(on: host))
     }
     for host in places.unreachable where places.haveLabels(host) {
       room[map.rackOfHost[host]] -= free(host, holding: occupancy.count(ofOthersThan: record.service, on: host))
@@ -244,9 +282,9 @@ struct EligibleHosts {
   init(record: ServiceRecord, view: FleetView) {
     self.view = view
     labels = record.policy.placement.require
-    unreachable = record.hosts.compactMap { state in
-      guard case .unreachable = state.reach else { return nil }
-      return view.map.index(of: state.name)
+    unreachable = record.hosts.indices.compactMap { index in
+      guard case .unreachable = record.hosts[index].reach else { return nil }
+      return view.map.index(of: record.hosts[index].name)
     }
   }
 

@@ -55,7 +55,7 @@ package struct WavePlanner {
     conforms = Conformity(record: record, view: view, goal: goal, goesBack: goesBack)
   }
 
-  private var serving: Int { record.instances.count { members.contains($0) && record.serves($0) } }
+  private var serving: Int { record.serving.count { members.contains(record.instances[$0]) } }
 
   /// The next wave, or why there is none.
   package func next() -> Step {
@@ -119,10 +119,10 @@ package struct WavePlanner {
 
   /// Unhealthy ones first, they cost nothing; then by rack and host as the fleet lists them.
   private func inOrderOfLeaving(_ instances: [Instance]) -> [Instance] {
-    let keyed = instances.map { instance in
-      (key: (instance.isServing ? 1 : 0, view.map.index(of: instance.host) ?? .max, instance.number), instance: instance)
+    let keys = instances.enumerated().map { index, instance in
+      (isServing: instance.isServing ? 1 : 0, host: view.map.index(of: instance.host) ?? .max, number: instance.number, index: index)
     }
-    return keyed.sorted { $0.key < $1.key }.map(\.instance)
+    return keys.sorted { $0 < $1 }.map { instances[$0.index] }
   }
 
   /// The ones whose going leaves the best spread: from the fullest rack, then the fullest host, newest first; unhealthy ones before all.
@@ -190,11 +190,11 @@ package struct WavePlanner {
         return
       }
       for old in leaving {
-        let itsRack = planner.view.rack(of: old.host)
-        if byRack, rack != nil, itsRack != rack { continue }
+        let itsRack = byRack ? planner.view.rack(of: old.host) : nil
+        if rack != nil, itsRack != rack { continue }
         let costsNothing = planner.costsNothing(old)
         if missing > 0, addable > 0, !costsNothing, let new = place(near: old) {
-          append(Replacement(old: old.number, new: new.number, order: .newFirst), new, rack: byRack ? itsRack : nil)
+          append(Replacement(old: old.number, new: new.number, order: .newFirst), new, rack: itsRack)
           addable -= 1
           missing -= 1
         } else if costsNothing || takeable > 0 {
@@ -202,7 +202,7 @@ package struct WavePlanner {
           placement.vacate(old)
           let new = missing > 0 ? place(near: old) : nil
           if new != nil { missing -= 1 }
-          append(Replacement(old: old.number, new: new?.number, order: .oldFirst), new, rack: byRack ? itsRack : nil)
+          append(Replacement(old: old.number, new: new?.number, order: .oldFirst), new, rack: itsRack)
         }
       }
       // What is missing beyond the ones that go: scaling up, a first release, one lost with its host.
@@ -214,9 +214,9 @@ package struct WavePlanner {
     private mutating func add(_ count: Int, byRack: Bool) {
       for _ in 0..<max(0, count) {
         guard let new = place(near: nil) else { return }
-        let itsRack = planner.view.rack(of: new.host)
-        if byRack, rack != nil, itsRack != rack { continue }
-        append(Replacement(old: nil, new: new.number, order: .newFirst), new, rack: byRack ? itsRack : nil)
+        let itsRack = byRack ? planner.view.rack(of: new.host) : nil
+        if rack != nil, itsRack != rack { continue }
+        append(Replacement(old: nil, new: new.number, order: .newFirst), new, rack: itsRack)
       }
     }
 

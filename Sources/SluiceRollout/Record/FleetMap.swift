@@ -33,6 +33,20 @@ package final class FleetMap: Sendable {
 
   package func rack(of name: HostName) -> RackName? { numbers[name].map { hosts[$0].rack } }
 
+  /// How many of the preferred labels a host does not have.
+  func lacking(_ preferred: [String: String]?, on host: Int) -> Int {
+    guard let preferred else { return 0 }
+    let labels = hosts[host].labels
+    return preferred.count { labels[$0.key] != $0.value }
+  }
+
+  /// How many of the instances at these places of `instances` each rack has, by its place in `racks`.
+  package func countByRack(_ instances: [Instance], at places: [Int]) -> [Int] {
+    var counts = [Int](repeating: 0, count: racks.count)
+    for place in places { if let host = numbers[instances[place].host] { counts[rackOfHost[host]] += 1 } }
+    return counts
+  }
+
   /// The place of a host's rack in `racks`.
   func rackIndex(of name: HostName) -> Int? { numbers[name].map { rackOfHost[$0] } }
 }
@@ -115,14 +129,16 @@ package struct Occupancy: Sendable {
   /// What services other than `service` hold on a host.
   func others(than service: ServiceName, on host: Int) -> [Reservation] { reservations[host].filter { $0.instance.service != service } }
 
-  func ports(ofOthersThan service: ServiceName, on host: Int) -> [Int] {
-    var ports: [Int] = []
-    for reservation in reservations[host] where reservation.instance.service != service { ports.append(reservation.port) }
-    return ports
+  func addPorts(ofOthersThan service: ServiceName, on host: Int, to ports: inout [Int]) {
+    let held = reservations[host]
+    for index in held.indices where held[index].instance.service != service { ports.append(held[index].port) }
   }
 
   /// How many slots services other than `service` hold on a host.
-  func count(ofOthersThan service: ServiceName, on host: Int) -> Int { reservations[host].count { $0.instance.service != service } }
+  func count(ofOthersThan service: ServiceName, on host: Int) -> Int {
+    let held = reservations[host]
+    return held.indices.count { held[$0].instance.service != service }
+  }
 
   /// The hosts on which instances of the service are counted here, one entry an instance.
   func hosts(of service: ServiceName) -> [Int] { hostsOfService[service] ?? [] }
@@ -149,9 +165,6 @@ package struct Occupancy: Sendable {
 }
 
 extension Host {
-  /// How many of these labels it does not have.
-  func lacking(_ preferred: [String: String]?) -> Int { preferred?.count { labels[$0.key] != $0.value } ?? 0 }
-
   /// Whether it has every one of these labels.
   func has(_ required: [String: String]) -> Bool { required.allSatisfy { labels[$0.key] == $0.value } }
 }

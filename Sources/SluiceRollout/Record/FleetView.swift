@@ -30,9 +30,9 @@ package struct FleetView: Sendable {
   /// The rack that host is in.
   func rack(of host: HostName) -> RackName? { map.rack(of: host) }
 
-  /// How many slots services other than that one hold on a host.
-  func count(ofOthersThan service: ServiceName, on host: HostName) -> Int {
-    map.index(of: host).map { occupancy.count(ofOthersThan: service, on: $0) } ?? 0
+  /// How many slots of a host no other service holds.
+  func slots(for service: ServiceName, on host: HostName) -> Int {
+    map.index(of: host).map { map.slots[$0] - occupancy.count(ofOthersThan: service, on: $0) } ?? 0
   }
 
   /// nil: this machine knows no such zone.

@@ -64,6 +64,14 @@ package struct ServiceRecord: Hashable, Codable, Sendable {
   package func gateway(_ id: GatewayID) -> GatewayState? { gateways.first { $0.id == id } }
   package func attempt(_ id: Int) -> Attempt? { attempts.index(of: id, by: \.id).map { attempts[$0] } }
   package func openAttempt(on object: AttemptObject) -> Attempt? { attempts.first { $0.action.object == object } }
+  /// How many instances may hold a process: what the cap counts.
+  package var existing: Int { instances.indices.count { instances[$0].isExisting } }
+  /// Whether the host is known to have the release's files.
+  func isStaged(_ release: Digest, on name: HostName) -> Bool {
+    hosts.index(of: name, by: \.name).map { hosts[$0].releases.contains(release) } ?? false
+  }
+  /// Whether the newest table names it.
+  func isRouted(_ instance: Int) -> Bool { table.content?.targets.index(of: instance, by: \.instance) != nil }
 
   /// Not serving as far as is known, and yet it may be: no gateway calls it unhealthy, and one of `gateways` cannot be asked.
   ///
@@ -72,13 +80,17 @@ package struct ServiceRecord: Hashable, Codable, Sendable {
     guard instance.phase == .serving, instance.condemned == nil, instance.healthySince == nil, carriesUsers(instance.release) else {
       return false
     }
-    let verdicts = gateways.map { gateway($0)?.verdict(on: instance) ?? .unknown }
+    let verdicts = gateways.map { gateway($0)?.verdicts(on: [instance])[0] ?? .unknown }
     return verdicts.contains(.unknown) && !verdicts.contains(.unhealthy)
   }
 
   /// Whether its instances hold the slots and ports that those of `other` do.
   package func holdsTheSame(as other: ServiceRecord) -> Bool {
-    instances.elementsEqual(other.instances) { $0.number == $1.number && $0.port == $1.port && $0.host == $1.host }
+    instances.count == other.instances.count
+      && instances.indices.allSatisfy { index in
+        instances[index].number == other.instances[index].number && instances[index].port == other.instances[index].port
+          && instances[index].host == other.instances[index].host
+      }
       && policy.placement.require == other.policy.placement.require
   }
 
@@ -175,12 +187,20 @@ package struct GatewayState: Hashable, Codable, Sendable {
 
   package func target(_ instance: Int) -> TargetFact? { targets.index(of: instance, by: \.instance).map { targets[$0] } }
 
-  /// What it says of an instance: nothing while it cannot be asked, or while its table is from before the instance was let in.
-  package func verdict(on instance: Instance) -> Verdict {
-    guard reach.isReachable, let revision, let target = target(instance.number), let since = instance.admittedBy, revision >= since else {
-      return .unknown
+  /// What it says of instances, which are in order of their numbers: nothing while it cannot be asked, or while its table is from before the
+  /// instance was let in.
+  package func verdicts(on instances: [Instance]) -> [Verdict] {
+    var verdicts = [Verdict](repeating: .unknown, count: instances.count)
+    guard reach.isReachable, let revision else { return verdicts }
+    var target = targets.startIndex
+    for index in instances.indices {
+      while target < targets.endIndex, targets[target].instance < instances[index].number { target += 1 }
+      guard target < targets.endIndex else { break }
+      if targets[target].instance == instances[index].number, let since = instances[index].admittedBy, revision >= since {
+        verdicts[index] = targets[target].healthy ? .healthy : .unhealthy
+      }
     }
-    return target.healthy ? .healthy : .unhealthy
+    return verdicts
   }
 
   package enum Verdict: Hashable, Sendable { case healthy, unhealthy, unknown }
@@ -295,6 +315,10 @@ package struct TableTarget: Hashable, Codable, Sendable {
     self.address = address
     self.port = port
     self.draining = draining
+  }
+
+  init(_ instance: Instance, draining: Bool) {
+    self.init(instance: instance.number, release: instance.release, address: instance.address, port: instance.port, draining: draining)
   }
 }
 
