@@ -160,7 +160,7 @@ package struct Engine: Sendable {
       refreshOccupancy(for: service)
       let decision = decide(before, view: view(for: service), wall: wall)
       notes += decision.events.map { StoredEvent(service: service, at: wall, rollout: before.rollout?.number, event: $0) }
-      if decision.record != before {
+      if decision.record.differs(from: before) {
         put(decision.record)
         if !changed.contains(service) { changed.append(service) }
       }
@@ -226,7 +226,7 @@ package struct Engine: Sendable {
   ) {
     let rollout = (absorbed.record.rollout ?? before.rollout)?.number
     notes += absorbed.events.map { StoredEvent(service: before.service, at: wall, rollout: rollout, event: $0) }
-    guard absorbed.record != before else { return }
+    guard absorbed.record.differs(from: before) else { return }
     put(absorbed.record)
     if !changed.contains(before.service) { changed.append(before.service) }
   }

@@ -158,6 +158,8 @@ package struct Rehearsal: Sendable {
   private var approvals: [Engine.Event] = []
   private var promotions = 0
   private var waveBegun = Milliseconds.zero
+  /// Which served at the last moment, and what would have remained of them without the rack that had the most.
+  private var measured: (serving: [Int], leftAfterRackLoss: Int) = ([], 0)
 
   /// Ends all open attempts at once, in their order, or lets time pass to the next wake-up.
   private mutating func advance() -> Bool {
@@ -246,12 +248,15 @@ package struct Rehearsal: Sendable {
   private mutating func measure() {
     guard let record = engine.record(service), record.rollout?.wave != nil, !plan.waves.isEmpty else { return }
     let places = record.serving
-    let (serving, existing) = (places.count, record.existing)
-    let worst = serving - (engine.map.countByRack(record.instances, at: places).max() ?? 0)
+    let serving = places.map { record.instances[$0].number }
+    if serving != measured.serving {
+      let worst = places.count - (engine.map.countByRack(record.instances, at: places).max() ?? 0)
+      measured = (serving, worst)
+    }
     let last = plan.waves.count - 1
-    plan.waves[last].leastServing = min(plan.waves[last].leastServing, serving)
-    plan.waves[last].mostExisting = max(plan.waves[last].mostExisting, existing)
-    plan.waves[last].leastAfterRackLoss = min(plan.waves[last].leastAfterRackLoss, worst)
+    plan.waves[last].leastServing = min(plan.waves[last].leastServing, serving.count)
+    plan.waves[last].mostExisting = max(plan.waves[last].mostExisting, record.existing)
+    plan.waves[last].leastAfterRackLoss = min(plan.waves[last].leastAfterRackLoss, measured.leftAfterRackLoss)
   }
 
   /// How the model world answers: everything works, and gateways find everything healthy.

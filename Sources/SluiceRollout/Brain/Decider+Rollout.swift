@@ -49,7 +49,10 @@ extension Decider {
     var named: Set<HostName> = []
     for instance in projection.waves.joined() where named.insert(instance.host).inserted { hosts.append(instance.host) }
     // Waves under way already have theirs fixed.
-    for instance in record.instances where instance.phase == .reserved && !hosts.contains(instance.host) { hosts.append(instance.host) }
+    for index in record.instances.indices where record.instances[index].phase == .reserved {
+      let host = record.instances[index].host
+      if named.insert(host).inserted { hosts.append(host) }
+    }
     let waiting = hosts.filter { !record.isStaged(release.digest, on: $0) }
     for host in waiting { open(.stage(host, release.number)) }
     if waiting.isEmpty {
@@ -196,19 +199,32 @@ extension Decider {
     switch replacement.order {
     case .newFirst:
       guard let new = replacement.new else { return take(replacement.old, .surplus) }
-      guard let instance = record.instance(new) else { return true }  // It failed and is gone; the old one stays.
-      if instance.phase == .lost { return true }
-      start(instance)
-      if instance.condemned != nil { return false }
-      guard isCounted(instance) else { return false }
+      guard let index = record.instances.index(of: new, by: \.number) else { return true }  // It failed and is gone; the old one stays.
+      if record.instances[index].isLost { return true }
+      guard bring(index) else { return false }
       return take(replacement.old, .replaced)
     case .oldFirst:
       guard take(replacement.old, replacement.new == nil ? .surplus : .replaced), mayStart else { return false }
-      guard let new = replacement.new, let instance = record.instance(new) else { return true }
+      guard let new = replacement.new, let index = record.instances.index(of: new, by: \.number) else { return true }
+      let instance = record.instances[index]
       if let old = replacement.old.flatMap({ record.instance($0) }), old.host == instance.host, old.port == instance.port { return false }
-      if instance.phase == .lost { return true }
-      start(instance)
-      return instance.condemned == nil && isCounted(instance)
+      return instance.isLost || bring(index)
+    }
+  }
+
+  /// Takes the new instance at that place as far as it may go; true when it counts: it serves, and has for long enough.
+  private mutating func bring(_ index: Int) -> Bool {
+    guard record.instances[index].condemned == nil else { return false }
+    switch record.instances[index].phase {
+    case .reserved:
+      start(record.instances[index])
+      return false
+    case .serving:
+      guard let since = record.instances[index].healthySince else { return false }
+      let counted = since + policy.minHealthyTime
+      if counted > now { wake(at: counted) }
+      return counted <= now
+    case .starting, .checking, .warming, .draining, .stopping, .retired, .lost: return false
     }
   }
 
@@ -216,7 +232,7 @@ extension Decider {
 
   /// Starts what is reserved once its files, a slot and its port are there: it may be given the place of one that another replacement takes away.
   private mutating func start(_ instance: Instance) {
-    guard instance.phase == .reserved, instance.condemned == nil, isStaged(instance) else { return }
+    guard isStaged(instance) else { return }
     var held = 0
     for index in record.instances.indices
     where record.instances[index].host == instance.host && record.instances[index].number != instance.number {
@@ -240,14 +256,6 @@ extension Decider {
     return record.existing < bounds.cap
   }
 
-  /// Serving, and for long enough.
-  private mutating func isCounted(_ instance: Instance) -> Bool {
-    guard instance.phase == .serving, let since = instance.healthySince else { return false }
-    let counted = since + policy.minHealthyTime
-    if counted > now { wake(at: counted) }
-    return counted <= now
-  }
-
   private func isGone(_ number: Int?) -> Bool {
     guard let number, let index = record.instances.index(of: number, by: \.number) else { return true }
     return record.instances[index].isGone
@@ -269,8 +277,7 @@ extension Decider {
     if requiredGateways.contains(where: { isSilent($0) }) { return false }
     let bounds = policy.strategy.rules.bounds(replicas: goal.replicas)
     let serving = record.serving
-    let stay = serving.filter { record.instances[$0].number != instance.number }
-    let left = stay.count
+    let left = serving.count - (record.serves(instance) ? 1 : 0)
     if left < bounds.floor {
       record.rollout?.gate = .servingFloor(serving: serving.count, floor: bounds.floor)
       return false
@@ -278,6 +285,7 @@ extension Decider {
     // Where a rack is lost, that is the loss which the floor is for: what is left stands, and no second loss is planned for.
     if let share = manner.rackLossFloor, !view.fleet.racks.contains(where: record.isLost) {
       let least = share.roundedUp(of: goal.replicas)
+      let stay = serving.filter { record.instances[$0].number != instance.number }
       let inRack = view.map.countByRack(record.instances, at: stay)
       // What is lost with its own rack anyway makes that loss no worse.
       let own = view.map.rackIndex(of: instance.host)

@@ -3,27 +3,11 @@ import SluiceModel
 extension Decider {
   /// The table follows from the instances; its revision rises whenever it differs from the last one.
   mutating func composeTable() {
-    guard let route = policy.route, !view.processes(of: route).isEmpty else {
+    guard let route = policy.route, !gateways.isEmpty else {
       if record.table.content != nil { raise(nil) }
       return
     }
-    var targets: [TableTarget] = []
-    targets.reserveCapacity(record.instances.count)
-    for index in record.instances.indices {
-      let draining: Bool
-      switch record.instances[index].phase {
-      case .warming, .serving: draining = false
-      case .draining: draining = true
-      case .stopping:
-        guard record.isRouted(record.instances[index].number) else { continue }
-        draining = true
-      case .lost:
-        guard record.isRouted(record.instances[index].number) else { continue }
-        draining = record.instances[index].condemned != nil || record.instances[index].release != record.goal?.release
-      case .reserved, .starting, .checking, .retired: continue
-      }
-      targets.append(TableTarget(record.instances[index], draining: draining))
-    }
+    let targets = composeTargets()
     let release = record.goal?.release ?? record.stable?.release
     if record.table.content == nil, targets.isEmpty, !isBehindGateways { return }
     // The probe of the newest release that is wanted: all targets of a route are asked alike. Where none is wanted, what is there only drains.
@@ -44,6 +28,31 @@ extension Decider {
       } else if record.instances[index].admittedBy == nil {
         record.instances[index].admittedBy = record.table.revision
       }
+    }
+  }
+
+  /// The table's targets, in the order of the instances; the very ones that it has, where they are still right.
+  private func composeTargets() -> [TableTarget] {
+    var named: [(place: Int, draining: Bool)] = []
+    named.reserveCapacity(record.instances.count)
+    for place in record.instances.indices { if let draining = isDraining(place) { named.append((place, draining)) } }
+    let known = record.table.content?.targets ?? []
+    let isSame =
+      known.count == named.count
+      && known.indices.allSatisfy { known[$0].names(record.instances[named[$0].place], draining: named[$0].draining) }
+    return isSame ? known : named.map { TableTarget(record.instances[$0.place], draining: $0.draining) }
+  }
+
+  /// How the table names the instance at that place; nil where it does not.
+  private func isDraining(_ place: Int) -> Bool? {
+    switch record.instances[place].phase {
+    case .warming, .serving: false
+    case .draining: true
+    case .stopping: record.isRouted(record.instances[place].number) ? true : nil
+    case .lost:
+      record.isRouted(record.instances[place].number)
+        ? record.instances[place].condemned != nil || record.instances[place].release != record.goal?.release : nil
+    case .reserved, .starting, .checking, .retired: nil
     }
   }
 
@@ -160,9 +169,8 @@ extension Decider {
 
   /// Every gateway gets every table; an excluded one gets it as soon as it is heard of again, and nobody waits for it.
   mutating func sendTables() {
-    let route = view.processes(of: policy.route)
     for state in record.gateways where !state.excluded || state.reach.isReachable {
-      if !route.contains(state.id) {
+      if !gateways.contains(state.id) {
         if state.revision != nil { open(.removeTable(state.id)) }
       } else if record.table.content != nil, state.revision != record.table.revision {
         // A table that was overtaken in the same decision is never sent: its content is gone.
@@ -174,8 +182,8 @@ extension Decider {
         open(.setTable(state.id, record.table.revision))
       }
     }
-    let idle = record.gateways.filter { $0.revision == nil && record.openAttempt(on: .gateway($0.id)) == nil }.map(\.id)
-    record.gateways.removeAny { !route.contains($0.id) && idle.contains($0.id) }
+    let (known, occupied) = (gateways, occupied)
+    record.gateways.removeAny { !known.contains($0.id) && $0.revision == nil && !occupied.contains(.gateway($0.id)) }
   }
 
   /// A gateway that does not answer stands in the way by name.

@@ -4,11 +4,10 @@ import SluiceModel
 struct Placement {
   private let record: ServiceRecord
   private let view: FleetView
-  private let policy: ServicePolicy
   private let map: FleetMap
   private let places: EligibleHosts
   /// The host of each of the record's instances, in their order.
-  private let hostOfInstance: [Int?]
+  private let hostOfInstance: [Int]
   /// Instances that the wave being planned takes away first: their slots are free to those that replace them.
   private var leaving: Set<Int> = []
   private var placed: [(host: Int, port: Int)] = []
@@ -68,47 +67,45 @@ struct Placement {
     let rank: (lacking: Int, Int, Int, Int, Int)
   }
 
-  /// `counted` are the instances of the goal that stay.
-  init(record: ServiceRecord, view: FleetView, replicas: Int, counted: [Instance]) {
+  /// `hosts` are those of the record's instances; `counted` are the places of those of the goal that stay.
+  init(record: ServiceRecord, hosts: [Int], view: FleetView, replicas: Int, counted: [Int]) {
     self.record = record
     self.view = view
-    policy = record.policy
     map = view.map
     places = EligibleHosts(record: record, view: view)
     quotas = Placement.quotas(record: record, view: view, places: places, replicas: replicas)
     inRack = [Int](repeating: 0, count: map.racks.count)
     uses = Uses(view.map)
-    for host in view.occupancy.hosts(of: record.service) { uses[host].counted += 1 }
-    hostOfInstance = record.instances.indices.map { view.map.index(of: record.instances[$0].host) }
-    for (index, host) in hostOfInstance.enumerated() where record.instances[index].phase != .retired {
-      if let host { uses[host].slots += 1 }
+    for holding in view.occupancy.holdings(of: record.service) { uses[holding.host].counted = holding.count }
+    hostOfInstance = hosts
+    for (place, host) in hosts.enumerated() where host != FleetMap.nowhere && record.instances[place].phase != .retired {
+      uses[host].slots += 1
     }
-    for instance in counted { if let host = host(of: instance) { count(host) } }
+    for place in counted { if let host = host(of: place) { count(host) } }
   }
 
   /// The place in the fleet of the host that one of the record's instances is on.
-  private func host(of instance: Instance) -> Int? {
-    record.instances.index(of: instance.number, by: \.number).flatMap { hostOfInstance[$0] }
-  }
+  private func host(of place: Int) -> Int? { hostOfInstance[place] == FleetMap.nowhere ? nil : hostOfInstance[place] }
 
   private mutating func count(_ host: Int) {
     uses[host].ofGoal += 1
     inRack[map.rackOfHost[host]] += 1
   }
 
+  private var policy: ServicePolicy { record.policy }
+
   /// The old instance's slot and port are free for what replaces it.
-  mutating func vacate(_ old: Instance) {
-    guard leaving.insert(old.number).inserted, old.phase != .retired, let host = host(of: old) else { return }
+  mutating func vacate(_ old: Int) {
+    guard leaving.insert(old).inserted, record.instances[old].phase != .retired, let host = host(of: old) else { return }
     uses[host].slots -= 1
     bestOfRack[map.rackOfHost[host]] = nil
   }
 
   /// Takes a slot and a port for instance `number`, near `old` where that keeps the spread; nil when no eligible host has both.
-  mutating func place(number: Int, release: ReleaseNumber, secrets: String, near old: Instance?) -> Instance? {
+  mutating func place(number: Int, release: ReleaseNumber, secrets: String, near old: Int?) -> Instance? {
     guard let best = candidate(near: old) else { return nil }
-    let host = map.hosts[best.host]
-    let instance = Instance(
-      number: number, release: release, host: host.name, address: host.serviceAddress, port: best.port, secrets: secrets)
+    let (name, address) = (map.hosts[best.host].name, map.hosts[best.host].serviceAddress)
+    let instance = Instance(number: number, release: release, host: name, address: address, port: best.port, secrets: secrets)
     placed.append((best.host, best.port))
     uses[best.host].slots += 1
     count(best.host)
@@ -117,14 +114,14 @@ struct Placement {
   }
 
   /// Whether its rack has more than its even share.
-  func isOverfull(_ instance: Instance) -> Bool {
-    guard let host = host(of: instance) else { return false }
+  func isOverfull(_ place: Int) -> Bool {
+    guard let host = host(of: place) else { return false }
     let rack = map.rackOfHost[host]
     return inRack[rack] > quotas[rack]
   }
 
   /// A place in a rack that has less than its share, for one of an overfull rack; nil where there is none.
-  mutating func move(_ old: Instance, number: Int, release: ReleaseNumber, secrets: String) -> Instance? {
+  mutating func move(_ old: Int, number: Int, release: ReleaseNumber, secrets: String) -> Instance? {
     guard let best = candidate(near: nil), keepsSpread(map.rackOfHost[best.host]), let host = host(of: old) else { return nil }
     uses[host].ofGoal -= 1
     inRack[map.rackOfHost[host]] -= 1
@@ -133,9 +130,9 @@ struct Placement {
 
   /// Racks that keep the spread first, then those with a host as preferred, then the old instance's, then those with the fewest; within them
   /// by the candidates' ranks.
-  private mutating func candidate(near old: Instance?) -> Candidate? {
+  private mutating func candidate(near old: Int?) -> Candidate? {
     let origin = old.flatMap { old in
-      host(of: old).map { Origin(host: $0, port: old.port, isLeaving: leaving.contains(old.number)) }
+      host(of: old).map { Origin(host: $0, port: record.instances[old].port, isLeaving: leaving.contains(old)) }
     }
     let oldRack = origin.map { map.rackOfHost[$0.host] }
     if let oldRack, keepsSpread(oldRack), let near = best(of: oldRack, near: origin), near.rank.lacking == 0 { return near }
@@ -258,12 +255,9 @@ struct Placement {
     let occupancy = view.occupancy
     var room = occupancy.room(labels: record.policy.placement.require)
     func free(_ host: Int, holding held: Int) -> Int { max(0, map.slots[host] - held) }
-    // One entry an instance: a host is settled with the first.
-    var last: Int?
-    for host in occupancy.hosts(of: record.service).sorted() where host != last && places.haveLabels(host) {
-      last = host
-      room[map.rackOfHost[host]] +=
-        free(host, holding: occupancy.count(ofOthersThan: record.service, on: host)) - free(host, holding: occupancy.held(on: host))
+    for own in occupancy.holdings(of: record.service) where places.haveLabels(own.host) {
+      let held = occupancy.held(on: own.host)
+      room[map.rackOfHost[own.host]] += free(own.host, holding: held - own.count) - free(own.host, holding: held)
     }
     for host in places.unreachable where places.haveLabels(host) {
       room[map.rackOfHost[host]] -= free(host, holding: occupancy.count(ofOthersThan: record.service, on: host))

@@ -53,6 +53,8 @@ package struct Instance: Hashable, Codable, Sendable {
     }
   }
 
+  var isLost: Bool { if case .lost = phase { true } else { false } }
+
   /// Whether it has come as far as a wanted instance comes, healthy at the moment or not.
   package var isSettled: Bool { phase == .serving }
 

@@ -1,7 +1,7 @@
 extension Array {
   /// Removes what `removeAll(where:)` does, and leaves an array that loses nothing as it is: that one would copy it where it is shared.
   mutating func removeAny(where goes: (Element) -> Bool) {
-    if contains(where: goes) { removeAll(where: goes) }
+    if contains(where: goes) { self = filter { !goes($0) } }
   }
 }
 

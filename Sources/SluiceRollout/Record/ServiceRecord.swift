@@ -6,7 +6,7 @@ package struct ServiceRecord: Hashable, Codable, Sendable {
   package var fence: Fence?
   /// Rises with every commit.
   package var version: UInt64
-  package var policy: ServicePolicy
+  @Boxed package var policy: ServicePolicy
   /// In order of their numbers.
   package var releases: [Release]
   /// What the last rollout that succeeded has left: where a rollback goes, once there is a newer one.
@@ -22,7 +22,7 @@ package struct ServiceRecord: Hashable, Codable, Sendable {
   package var gateways: [GatewayState]
   package var table: TableState
   package var rollout: Rollout?
-  package var ended: RolloutEnd?
+  @Boxed package var ended: RolloutEnd?
   /// Attempts without an outcome, in order of their ids.
   package var attempts: [Attempt]
   package var backoffs: [Backoff]
@@ -64,6 +64,11 @@ package struct ServiceRecord: Hashable, Codable, Sendable {
   package func gateway(_ id: GatewayID) -> GatewayState? { gateways.first { $0.id == id } }
   package func attempt(_ id: Int) -> Attempt? { attempts.index(of: id, by: \.id).map { attempts[$0] } }
   package func openAttempt(on object: AttemptObject) -> Attempt? { attempts.first { $0.action.object == object } }
+  /// Whether anything is not as in the other; what changes most often is looked at first.
+  package func differs(from other: ServiceRecord) -> Bool {
+    nextAttempt != other.nextAttempt || attempts.count != other.attempts.count || self != other
+  }
+
   /// How many instances may hold a process: what the cap counts.
   package var existing: Int { instances.indices.count { instances[$0].isExisting } }
   /// Whether the host is known to have the release's files.
@@ -124,7 +129,7 @@ package struct Release: Hashable, Codable, Sendable {
   package let number: ReleaseNumber
   /// SHA-256 over `spec`'s canonical form.
   package let digest: Digest
-  package let spec: ReleaseSpec
+  @Boxed package private(set) var spec: ReleaseSpec
   package var status: Status
   /// What has become of its task; nil: it has not begun.
   package var task: TaskRun?
@@ -186,6 +191,7 @@ package struct GatewayState: Hashable, Codable, Sendable {
   }
 
   package func target(_ instance: Int) -> TargetFact? { targets.index(of: instance, by: \.instance).map { targets[$0] } }
+  func knows(_ instance: Int) -> Bool { targets.index(of: instance, by: \.instance) != nil }
 
   /// What it says of instances, which are in order of their numbers: nothing while it cannot be asked, or while its table is from before the
   /// instance was let in.
@@ -210,7 +216,7 @@ package struct GatewayState: Hashable, Codable, Sendable {
 package struct TableState: Hashable, Codable, Sendable {
   /// Its version rises with every change of `content`.
   package var revision: Revision
-  package var content: TableContent?
+  @Boxed package var content: TableContent?
 
   package init() { revision = Revision(epoch: 0, version: 0) }
 }
@@ -319,6 +325,12 @@ package struct TableTarget: Hashable, Codable, Sendable {
 
   init(_ instance: Instance, draining: Bool) {
     self.init(instance: instance.number, release: instance.release, address: instance.address, port: instance.port, draining: draining)
+  }
+
+  /// Whether it is what `init(_:draining:)` would make.
+  func names(_ instance: Instance, draining: Bool) -> Bool {
+    self.instance == instance.number && self.draining == draining && port == instance.port && release == instance.release
+      && address == instance.address
   }
 }
 
