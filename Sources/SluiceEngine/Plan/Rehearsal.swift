@@ -198,10 +198,12 @@ package struct Rehearsal: Sendable {
         }
       }
     }
-    // An analysis is taken to be sure at once.
-    if case .analysis? = engine.record(service)?.rollout?.gate { promote() }
-    noteStep()
-    measure()
+    if let record = engine.record(service) {
+      // An analysis is taken to be sure at once.
+      if case .analysis? = record.rollout?.gate { promote() }
+      noteStep(record)
+      measure(record)
+    }
     let next = approvals
     approvals = []
     if !next.isEmpty { step(next) }
@@ -214,8 +216,8 @@ package struct Rehearsal: Sendable {
   }
 
   /// A step begins to be held when its share is to be sent.
-  private mutating func noteStep() {
-    guard let record = engine.record(service), let state = record.rollout?.step, state.stage == .holding, let step = record.stepPlan,
+  private mutating func noteStep(_ record: ServiceRecord) {
+    guard let state = record.rollout?.step, state.stage == .holding, let step = record.stepPlan,
       plan.steps.last?.number != state.index + 1
     else { return }
     plan.steps.append(
@@ -245,8 +247,8 @@ package struct Rehearsal: Sendable {
   }
 
   /// Serving and existing instances at this moment, into the wave that runs.
-  private mutating func measure() {
-    guard let record = engine.record(service), record.rollout?.wave != nil, !plan.waves.isEmpty else { return }
+  private mutating func measure(_ record: ServiceRecord) {
+    guard record.rollout?.wave != nil, !plan.waves.isEmpty else { return }
     let places = record.serving
     let serving = places.map { record.instances[$0].number }
     if serving != measured.serving {

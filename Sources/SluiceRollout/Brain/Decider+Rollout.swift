@@ -127,7 +127,8 @@ extension Decider {
   private func describe(_ replacements: [Replacement]) -> String {
     // `shop/3 (a1)`: a bare number would read as a count.
     func place(_ number: Int?) -> String? {
-      number.flatMap { record.instance($0) }.map { "\(record.service)/\($0.number) (\($0.host))" }
+      guard let number, let index = record.instances.index(of: number, by: \.number) else { return nil }
+      return "\(record.service)/\(number) (\(record.instances[index].host))"
     }
     return replacements.map { replacement in
       switch (place(replacement.old), place(replacement.new)) {

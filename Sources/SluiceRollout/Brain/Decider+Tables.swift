@@ -190,13 +190,13 @@ extension Decider {
   mutating func noteGate() {
     guard record.rollout != nil, record.rollout?.gate == nil else { return }
     for id in requiredGateways {
-      if let state = record.gateway(id), case .unreachable(let why) = state.reach {
-        record.rollout?.gate = .gatewayUnreachable(id, why)
-        progress()
-        // A look at it again may find it back.
-        if record.table.content != nil, state.revision == record.table.revision { open(.setTable(id, record.table.revision)) }
-        return
-      }
+      guard let index = record.gateways.firstIndex(where: { $0.id == id }), case .unreachable(let why) = record.gateways[index].reach
+      else { continue }
+      record.rollout?.gate = .gatewayUnreachable(id, why)
+      // A look at it again may find it back.
+      let isCurrent = record.table.content != nil && record.gateways[index].revision == record.table.revision
+      if isCurrent { open(.setTable(id, record.table.revision)) }
+      return progress()
     }
   }
 }

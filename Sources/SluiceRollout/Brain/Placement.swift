@@ -8,7 +8,7 @@ struct Placement {
   private let places: EligibleHosts
   /// The host of each of the record's instances, in their order.
   private let hostOfInstance: [Int]
-  /// Instances that the wave being planned takes away first: their slots are free to those that replace them.
+  /// Places of the instances that the wave being planned takes away first: their slots are free to those that replace them.
   private var leaving: Set<Int> = []
   private var placed: [(host: Int, port: Int)] = []
   /// How many of the goal each rack shall have, and has or is to get.
@@ -204,8 +204,7 @@ struct Placement {
   ) -> (rack: RackName, count: Int, share: Int)? {
     guard record.policy.placement.maxSkew != nil else { return nil }
     let quotas = quotas(record: record, view: view, places: EligibleHosts(record: record, view: view), replicas: replicas)
-    var counts = [Int](repeating: 0, count: quotas.count)
-    for instance in instances { if let rack = view.map.rackIndex(of: instance.host) { counts[rack] += 1 } }
+    let counts = view.map.countByRack(instances, at: instances.indices)
     guard let rack = counts.indices.first(where: { counts[$0] > quotas[$0] }) else { return nil }
     return (view.fleet.racks[rack].name, counts[rack], quotas[rack])
   }

@@ -31,7 +31,7 @@ package final class FleetMap: Sendable {
   /// The place of a host in `hosts`.
   package func index(of name: HostName) -> Int? { numbers[name] }
 
-  package func rack(of name: HostName) -> RackName? { numbers[name].map { hosts[$0].rack } }
+  func rack(of name: HostName) -> RackName? { numbers[name].map { hosts[$0].rack } }
 
   /// How many of the preferred labels a host does not have.
   func lacking(_ preferred: [String: String]?, on host: Int) -> Int {
@@ -41,7 +41,7 @@ package final class FleetMap: Sendable {
   }
 
   /// How many of the instances at these places of `instances` each rack has, by its place in `racks`.
-  package func countByRack(_ instances: [Instance], at places: [Int]) -> [Int] {
+  package func countByRack(_ instances: [Instance], at places: some Sequence<Int>) -> [Int] {
     var counts = [Int](repeating: 0, count: racks.count)
     for place in places { if let host = numbers[instances[place].host] { counts[rackOfHost[host]] += 1 } }
     return counts
