@@ -192,7 +192,7 @@ package struct Engine: Sendable {
   /// The attempts that this controller has sent and that the events do not end.
   private func openAttempts(_ events: [Event]) -> [(ServiceName, Int)] {
     mine.flatMap { service in
-      var ended: Set<Int> = []
+      var ended = Set<Int>(minimumCapacity: events.count)
       for case .input(service, .outcome(let attempt, _)) in events { ended.insert(attempt) }
       let open = index(of: service).map { records[$0].attempts } ?? []
       return open.map(\.id).filter { !ended.contains($0) }.map { (service, $0) }

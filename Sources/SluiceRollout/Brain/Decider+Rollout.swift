@@ -46,7 +46,7 @@ extension Decider {
     {
       return blocked(failure, rollout)
     }
-    var named: Set<HostName> = []
+    var named = Set<HostName>(minimumCapacity: record.instances.count)
     for instance in projection.waves.joined() where named.insert(instance.host).inserted { hosts.append(instance.host) }
     // Waves under way already have theirs fixed.
     for index in record.instances.indices where record.instances[index].phase == .reserved {
