@@ -43,7 +43,7 @@ package struct Engine: Sendable {
   package var zones: [ZoneOffset] = []
   /// Services that were to be acted upon, and whose fence could not be taken, or has been lost.
   package var outOfReach: [ServiceName] = []
-  private let map: FleetMap
+  let map: FleetMap
   /// What the instances of all services hold, as of when it was made.
   private var occupancy: Occupancy
   /// The services whose instances have changed since then; nil: all of it is to be made anew.
@@ -64,8 +64,6 @@ package struct Engine: Sendable {
   }
 
   package var fleet: Fleet { map.fleet }
-
-  func rack(of host: HostName) -> RackName? { map.rack(of: host) }
 
   package func record(_ service: ServiceName) -> ServiceRecord? { index(of: service).map { records[$0] } }
 
@@ -171,7 +169,7 @@ package struct Engine: Sendable {
         refreshOccupancy(for: service)
         let decision = decide(before, view: view(for: service), wall: wall)
         notes += decision.events.map { StoredEvent(service: service, at: wall, rollout: before.rollout?.number, event: $0) }
-        if decision.record != before {
+        if decision.record.differs(from: before) {
           put(decision.record)
           if !changed.contains(service) { changed.append(service) }
           if mine.count > 1, !decision.record.holdsTheSame(as: before) || Standing(decision.record) != Standing(before) {
@@ -213,10 +211,11 @@ package struct Engine: Sendable {
 
   /// The attempts that this controller has sent and that the events do not end.
   private func openAttempts(_ events: [Event]) -> [(ServiceName, Int)] {
-    var ended: [ServiceName: Set<Int>] = [:]
-    for case .input(let service, .outcome(let attempt, _)) in events { ended[service, default: []].insert(attempt) }
-    return mine.flatMap { service in
-      (record(service)?.attempts ?? []).filter { !(ended[service]?.contains($0.id) ?? false) }.map { (service, $0.id) }
+    mine.flatMap { service in
+      var ended = Set<Int>(minimumCapacity: events.count)
+      for case .input(service, .outcome(let attempt, _)) in events { ended.insert(attempt) }
+      let open = index(of: service).map { records[$0].attempts } ?? []
+      return open.map(\.id).filter { !ended.contains($0) }.map { (service, $0) }
     }
   }
 
@@ -247,7 +246,7 @@ package struct Engine: Sendable {
   ) {
     let rollout = (absorbed.record.rollout ?? before.rollout)?.number
     notes += absorbed.events.map { StoredEvent(service: before.service, at: wall, rollout: rollout, event: $0) }
-    guard absorbed.record != before else { return }
+    guard absorbed.record.differs(from: before) else { return }
     put(absorbed.record)
     if !changed.contains(before.service) { changed.append(before.service) }
   }

@@ -63,6 +63,18 @@ import Testing
     }
   }
 
+  @Test func `plans that are made side by side are those made one after the other, in their order`() async throws {
+    let rehearsals = try Situation.all.map { situation in
+      (Rehearsal(engine: try RehearsalTests.engine(situation), service: "shop"), RehearsalTests.command(situation.verb))
+    }
+    let alone = rehearsals.map { rehearsal, command in
+      var rehearsal = rehearsal
+      return Result { () throws(Refusal) in try rehearsal.run(command) }
+    }
+    #expect(await Rehearsal.run(rehearsals) == alone)
+    #expect(Set(alone).count > alone.count / 2, "plans that are all alike have no order to be seen")
+  }
+
   @Test func `every golden file is a situation's, and no secret is in one`() throws {
     let names = Set(Situation.all.map { $0.name.replacing(",", with: "").replacing(" ", with: "-") })
     #expect(names.count == Situation.all.count && names.count >= 30)

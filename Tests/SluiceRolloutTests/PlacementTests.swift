@@ -227,7 +227,7 @@ import Testing
         #expect(followed.count(ofOthersThan: "web", on: host) == anew.count(ofOthersThan: "web", on: host))
       }
       #expect(followed.room(labels: [:]) == anew.room(labels: [:]))
-      #expect(followed.hosts(of: "shop") == anew.hosts(of: "shop"))
+      #expect(followed.holdings(of: "shop") == anew.holdings(of: "shop"))
     }
   }
 }

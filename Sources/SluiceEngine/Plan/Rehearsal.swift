@@ -158,6 +158,8 @@ package struct Rehearsal: Sendable {
   private var approvals: [Engine.Event] = []
   private var promotions = 0
   private var waveBegun = Milliseconds.zero
+  /// Which served at the last moment, and what would have remained of them without the rack that had the most.
+  private var measured: (serving: [Int], leftAfterRackLoss: Int) = ([], 0)
 
   /// Ends all open attempts at once, in their order, or lets time pass to the next wake-up.
   private mutating func advance() -> Bool {
@@ -196,10 +198,12 @@ package struct Rehearsal: Sendable {
         }
       }
     }
-    // An analysis is taken to be sure at once.
-    if case .analysis? = engine.record(service)?.rollout?.gate { promote() }
-    noteStep()
-    measure()
+    if let record = engine.record(service) {
+      // An analysis is taken to be sure at once.
+      if case .analysis? = record.rollout?.gate { promote() }
+      noteStep(record)
+      measure(record)
+    }
     let next = approvals
     approvals = []
     if !next.isEmpty { step(next) }
@@ -212,8 +216,8 @@ package struct Rehearsal: Sendable {
   }
 
   /// A step begins to be held when its share is to be sent.
-  private mutating func noteStep() {
-    guard let record = engine.record(service), let state = record.rollout?.step, state.stage == .holding, let step = record.stepPlan,
+  private mutating func noteStep(_ record: ServiceRecord) {
+    guard let state = record.rollout?.step, state.stage == .holding, let step = record.stepPlan,
       plan.steps.last?.number != state.index + 1
     else { return }
     plan.steps.append(
@@ -243,25 +247,18 @@ package struct Rehearsal: Sendable {
   }
 
   /// Serving and existing instances at this moment, into the wave that runs.
-  private mutating func measure() {
-    guard let record = engine.record(service), record.rollout?.wave != nil, !plan.waves.isEmpty else { return }
-    var serving = 0
-    var existing = 0
-    var inRack: [RackName: Int] = [:]
-    var most = 0
-    for instance in record.instances {
-      if instance.isExisting { existing += 1 }
-      guard record.serves(instance) else { continue }
-      serving += 1
-      guard let rack = engine.rack(of: instance.host) else { continue }
-      inRack[rack, default: 0] += 1
-      most = max(most, inRack[rack, default: 0])
+  private mutating func measure(_ record: ServiceRecord) {
+    guard record.rollout?.wave != nil, !plan.waves.isEmpty else { return }
+    let places = record.serving
+    let serving = places.map { record.instances[$0].number }
+    if serving != measured.serving {
+      let worst = places.count - (engine.map.countByRack(record.instances, at: places).max() ?? 0)
+      measured = (serving, worst)
     }
-    let worst = serving - most
     let last = plan.waves.count - 1
-    plan.waves[last].leastServing = min(plan.waves[last].leastServing, serving)
-    plan.waves[last].mostExisting = max(plan.waves[last].mostExisting, existing)
-    plan.waves[last].leastAfterRackLoss = min(plan.waves[last].leastAfterRackLoss, worst)
+    plan.waves[last].leastServing = min(plan.waves[last].leastServing, serving.count)
+    plan.waves[last].mostExisting = max(plan.waves[last].mostExisting, record.existing)
+    plan.waves[last].leastAfterRackLoss = min(plan.waves[last].leastAfterRackLoss, measured.leftAfterRackLoss)
   }
 
   /// How the model world answers: everything works, and gateways find everything healthy.

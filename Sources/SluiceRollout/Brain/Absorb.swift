@@ -2,7 +2,7 @@ package import SluiceModel
 
 /// Something that happened, to be taken into a record.
 package enum Input: Hashable, Sendable {
-  case command(Command)
+  indirect case command(Command)
   case outcome(attempt: Int, AttemptResult)
   /// A look at a host that no attempt asked for: when a fence is taken.
   case host(HostFact)
@@ -71,7 +71,7 @@ struct Absorber {
   private mutating func conclude(_ attempt: Attempt, _ result: AttemptResult) {
     switch result {
     case .succeeded(let seen):
-      record.backoffs.removeAll { $0.object == attempt.action.object }
+      record.backoffs.removeAny { $0.object == attempt.action.object }
       if let host = attempt.action.host { changeHost(host) { $0.reach = .reachable } }
       succeed(attempt, seen)
     case .failed(let failure):
@@ -82,7 +82,7 @@ struct Absorber {
       // Connecting has been tried for seconds by then. One try more, so that a host that only drops one connection is not declared lost.
       if let host = attempt.action.host, tries >= 2 {
         changeHost(host) { $0.reach = .unreachable(why) }
-        record.backoffs.removeAll { $0.object == attempt.action.object }
+        record.backoffs.removeAny { $0.object == attempt.action.object }
       }
       gatewayUnreachable(attempt, why)
     case .inDoubt(let why):
@@ -247,7 +247,7 @@ struct Absorber {
   @discardableResult
   private mutating func backOff(_ object: AttemptObject) -> Int {
     let tries = (record.backoffs.first { $0.object == object }?.tries ?? 0) + 1
-    record.backoffs.removeAll { $0.object == object }
+    record.backoffs.removeAny { $0.object == object }
     let wait = Milliseconds(min(500 << Int64(min(tries, 5) - 1), 5000))
     record.backoffs.append(Backoff(object: object, tries: tries, notBefore: record.activeTime + wait))
     return tries

@@ -24,7 +24,8 @@ package func decide(_ record: ServiceRecord, view: FleetView, wall: WallTime) ->
     let before = decider.record
     decider.wakeAt = nil
     decider.pass()
-    if decider.record == before { break }
+    assert(decider.occupied == Set(decider.record.attempts.map(\.action.object)))
+    if !decider.record.differs(from: before) { break }
   }
   return Decision(
     record: decider.record, attempts: decider.opened, cancelled: decider.cancelled, events: decider.events, wakeAt: decider.wakeAt)
@@ -44,16 +45,24 @@ struct Decider {
     self.record = record
     self.view = view
     self.wall = wall
-    requiredGateways = view.requiredGateways(record)
+    occupied = Set(record.attempts.map(\.action.object))
+    followRoute()
   }
 
   /// After the policy was changed for another.
-  mutating func followRoute() { requiredGateways = view.requiredGateways(record) }
+  mutating func followRoute() {
+    gateways = view.processes(of: record.policy.route)
+    requiredGateways = view.requiredGateways(record)
+  }
 
   var now: Milliseconds { record.activeTime }
   var policy: ServicePolicy { record.policy }
   var isInterrupted: Bool { record.rollout?.interrupted ?? false }
 
+  /// What an attempt is open on: the objects of `record.attempts`, which `open` and `abandon` alone change here.
+  private(set) var occupied: Set<AttemptObject>
+  /// The gateways of the route.
+  private(set) var gateways: [GatewayID] = []
   /// The gateways whose word is needed: all of the route's, but for those an operator has excluded.
   private(set) var requiredGateways: [GatewayID] = []
   /// The waves that were last foreseen in this decision, and on what.
@@ -82,17 +91,19 @@ struct Decider {
   /// Opens an attempt, unless one is open on the object or its back-off runs; says whether one is open now.
   @discardableResult
   mutating func open(_ action: Action) -> Bool {
-    if record.openAttempt(on: action.object) != nil { return true }
-    if let host = action.host, record.host(host)?.needsLook == true {
+    let object = action.object
+    if occupied.contains(object) { return true }
+    if let host = action.host, record.hosts.index(of: host, by: \.name).map({ record.hosts[$0].needsLook }) == true {
       if case .observe = action {} else { return false }
     }
-    if let backoff = record.backoffs.first(where: { $0.object == action.object }), backoff.notBefore > now {
+    if let backoff = record.backoffs.first(where: { $0.object == object }), backoff.notBefore > now {
       wake(at: backoff.notBefore)
       return false
     }
     let attempt = Attempt(id: record.nextAttempt, action: action, openedAt: now)
     record.nextAttempt += 1
     record.attempts.append(attempt)
+    occupied.insert(object)
     opened.append(attempt)
     return true
   }
@@ -101,6 +112,7 @@ struct Decider {
   mutating func abandon(_ object: AttemptObject) {
     guard let attempt = record.openAttempt(on: object) else { return }
     record.attempts.removeAll { $0.id == attempt.id }
+    occupied.remove(object)
     if let index = opened.firstIndex(where: { $0.id == attempt.id }) {
       opened.remove(at: index)
     } else {
@@ -121,7 +133,9 @@ struct Decider {
     body(&record.instances[index])
   }
 
-  mutating func remove(_ number: Int) { record.instances.removeAll { $0.number == number } }
+  mutating func remove(_ number: Int) {
+    if let index = record.instances.index(of: number, by: \.number) { record.instances.remove(at: index) }
+  }
 
   func name(_ instance: Instance) -> String { "\(record.service)/\(instance.number) on \(instance.host)" }
 }

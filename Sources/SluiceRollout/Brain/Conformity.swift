@@ -15,13 +15,16 @@ struct Conformity {
   }
 
   /// Whether the instance may stay as it is. Going back takes secrets as they are: they belong to the service, not to the release.
-  func holds(_ instance: Instance) -> Bool {
+  func holds(_ instance: Instance) -> Bool { holds(instance, on: view.map.index(of: instance.host) ?? FleetMap.nowhere) }
+
+  /// The same, where its host's place in the fleet is known.
+  func holds(_ instance: Instance, on host: Int) -> Bool {
     guard let release = goal.release, instance.release == release, instance.condemned == nil else { return false }
     guard goesBack || instance.secrets == goal.secrets, !goal.renew.contains(instance.number) else { return false }
     switch instance.phase {
     case .retired, .lost, .stopping, .draining: return false
     case .reserved, .starting, .checking, .warming, .serving: break
     }
-    return view.map.index(of: instance.host).map(places.allow) ?? false
+    return host != FleetMap.nowhere && places.allow(host)
   }
 }

@@ -3,7 +3,7 @@ import SluiceModel
 extension Decider {
   /// Gateways of the route that the record has not met yet.
   mutating func admitGateways() {
-    for id in view.processes(of: policy.route) where record.gateway(id) == nil {
+    for id in gateways where !record.gateways.contains(where: { $0.id == id }) {
       record.gateways.append(GatewayState(id: id))
     }
   }
@@ -16,27 +16,20 @@ extension Decider {
 
   /// Healthy is what every required gateway calls so, under a table that gives the instance new requests.
   mutating func trackHealth() {
-    let gateways = requiredGateways.map { record.gateway($0) }
+    let verdicts = requiredGateways.map { record.gateway($0)?.verdicts(on: record.instances) }
     for index in record.instances.indices {
       switch record.instances[index].phase {
       case .warming, .serving: break
       default: continue
       }
+      let isHealthy = verdicts.allSatisfy { $0?[index] == .healthy }
+      if isHealthy == (record.instances[index].healthySince != nil) { continue }
       let instance = record.instances[index]
-      var isHealthy = true
-      var isUnhealthy = false
-      for gateway in gateways {
-        let verdict = gateway?.verdict(on: instance) ?? .unknown
-        if verdict != .healthy { isHealthy = false }
-        if verdict == .unhealthy { isUnhealthy = true }
-      }
       if !isHealthy {
-        if instance.healthySince != nil {
-          record.instances[index].healthySince = nil
-          // Its host may have died: nothing else may be due there that would tell.
-          if instance.phase == .serving, isUnhealthy { suspect(instance.host) }
-        }
-      } else if instance.healthySince == nil {
+        record.instances[index].healthySince = nil
+        // Its host may have died: nothing else may be due there that would tell.
+        if instance.phase == .serving, verdicts.contains(where: { $0?[index] == .unhealthy }) { suspect(instance.host) }
+      } else {
         record.instances[index].healthySince = now
         if instance.phase != .serving, instance.condemned == nil {
           record.instances[index].phase = .serving
@@ -78,7 +71,8 @@ extension Decider {
       }
     }
     tellLostRacks(lost)
-    record.instances.removeAll { $0.phase == .lost && view.host($0.host) == nil }
+    guard record.instances.indices.contains(where: { record.instances[$0].isLost }) else { return }
+    record.instances.removeAny { $0.isLost && view.map.index(of: $0.host) == nil }
   }
 
   /// One switch or breaker explains what many hosts tell: a rack of several, of which none can be reached any more.
@@ -94,11 +88,26 @@ extension Decider {
 
   /// Moves each instance as far as it can go by itself. Rule 3's order of a stop is the second half of this function, and nowhere else.
   mutating func moveInstances() {
-    // What stands as it is wanted is most of them, and nothing is to be done about it.
-    for instance in record.instances.filter({ $0.condemned != nil || !$0.isAtRest }) {
-      guard record.openAttempt(on: .instance(instance.number)) == nil || isWaiting(instance) else { continue }
-      if instance.condemned == nil { advance(instance) } else { retire(instance) }
+    var removed: Set<Int> = []
+    for instance in moving {
+      if instance.condemned == nil {
+        advance(instance)
+      } else if !retire(instance) {
+        removed.insert(instance.number)
+      }
     }
+    record.instances.removeAny { removed.contains($0.number) }
+  }
+
+  /// The instances that something is to be done about: most stand as they are wanted, or have an attempt under way.
+  private var moving: [Instance] {
+    var moving: [Instance] = []
+    for place in record.instances.indices {
+      guard record.instances[place].condemned != nil || !record.instances[place].isAtRest else { continue }
+      let instance = record.instances[place]
+      if !occupied.contains(.instance(instance.number)) || isWaiting(instance) { moving.append(instance) }
+    }
+    return moving
   }
 
   /// A readiness check is only a wait: it need not be finished before its instance may go.
@@ -129,22 +138,21 @@ extension Decider {
 
   /// The files go before the start: a wave may use a host that the plan did not.
   mutating func isStaged(_ instance: Instance) -> Bool {
-    guard let release = record.release(instance.release) else { return true }
-    if record.host(instance.host)?.releases.contains(release.digest) ?? false { return true }
+    guard let release = record.release(instance.release), !record.isStaged(release.digest, on: instance.host) else { return true }
     open(.stage(instance.host, release.number))
     return false
   }
 
   /// Gateways have `startTimeout` to find it healthy, counted from when all of them know it; one that does not answer is a gate, no failure.
   private mutating func awaitGateways(_ instance: Instance, acknowledged: Milliseconds?) {
-    let states = requiredGateways.compactMap { record.gateway($0) }
-    guard states.allSatisfy({ $0.reach.isReachable && $0.target(instance.number) != nil }) else {
+    guard everyGateway({ $0.reach.isReachable && $0.knows(instance.number) }) else {
       return change(instance.number) { $0.phase = .warming(acknowledged: nil) }
     }
     let since = acknowledged ?? now
     if acknowledged == nil { change(instance.number) { $0.phase = .warming(acknowledged: since) } }
     let deadline = since + policy.startTimeout
     guard now >= deadline else { return wake(at: deadline) }
+    let states = requiredGateways.compactMap { record.gateway($0) }
     guard let blind = states.first(where: { !($0.target(instance.number)?.healthy ?? false) }) else { return }
     // A dead host condemns no release: whether it is there is asked first, once the time is over.
     if record.host(instance.host)?.lookedAt.map({ $0 < deadline }) ?? true, record.host(instance.host)?.reach.isReachable ?? false {
@@ -159,27 +167,27 @@ extension Decider {
         remedy: "check serviceAddress, and the firewall between \(blind.id.host) and \(instance.host)"))
   }
 
-  private mutating func retire(_ instance: Instance) {
+  /// Takes it one step further out; false where nothing is left of it.
+  private mutating func retire(_ instance: Instance) -> Bool {
     switch instance.phase {
-    case .reserved:
-      remove(instance.number)
+    case .reserved: return false
+    case .retired: return record.isRouted(instance.number) || !everyGatewayHasTheTable
     case .starting, .checking:
       abandon(.instance(instance.number))
       // One that came back from a lost host may still be in a table.
       if mayBeRouted(instance) { beginDraining(instance) } else { stop(instance) }
     case .warming, .serving:
-      if goesBackIn(instance) { return change(instance.number) { $0.condemned = nil } }
-      beginDraining(instance)
+      if goesBackIn(instance) { change(instance.number) { $0.condemned = nil } } else { beginDraining(instance) }
     case .draining(let revision, let acknowledged):
-      if goesBackIn(instance) { return change(instance.number) { $0.condemned = nil } }
-      drain(instance, revision: revision, acknowledged: acknowledged)
-    case .stopping:
-      open(.stop(instance.host, instance: instance.number))
-    case .retired:
-      if record.table.content?.target(instance.number) == nil, everyGatewayHasTheTable { remove(instance.number) }
-    case .lost:
-      return
+      if goesBackIn(instance) {
+        change(instance.number) { $0.condemned = nil }
+      } else {
+        drain(instance, revision: revision, acknowledged: acknowledged)
+      }
+    case .stopping: open(.stop(instance.host, instance: instance.number))
+    case .lost: break
     }
+    return true
   }
 
   /// An interruption puts back what was only to make room; what failed or belongs to nobody goes its way.
@@ -188,7 +196,7 @@ extension Decider {
   }
 
   private func mayBeRouted(_ instance: Instance) -> Bool {
-    if record.table.content?.target(instance.number) != nil { return true }
+    if record.isRouted(instance.number) { return true }
     return requiredGateways.contains { id in
       guard let gateway = record.gateway(id), gateway.heard == true else { return true }
       return gateway.target(instance.number) != nil
@@ -208,15 +216,15 @@ extension Decider {
 
   /// Rule 3: acknowledged by every gateway, then nothing in flight at any, or the deadline, which counts from the acknowledgement.
   private mutating func drain(_ instance: Instance, revision: Revision, acknowledged: Milliseconds?) {
-    let states = requiredGateways.map { record.gateway($0) }
-    guard states.allSatisfy({ state in (state?.revision).map { $0 >= revision } ?? false }) else {
+    guard everyGateway({ $0.revision.map { $0 >= revision } ?? false }) else {
       // A gateway that counts again, or has started anew without it, may have let requests in: the deadline begins with its word.
       if acknowledged != nil { change(instance.number) { $0.phase = .draining(revision: revision, acknowledged: nil) } }
       return
     }
     let since = acknowledged ?? now
     if acknowledged == nil { change(instance.number) { $0.phase = .draining(revision: revision, acknowledged: since) } }
-    let inFlight = states.reduce(0) { $0 + ($1?.target(instance.number)?.inFlight ?? 0) }
+    var inFlight = 0
+    for id in requiredGateways { inFlight += record.gateway(id)?.target(instance.number)?.inFlight ?? 0 }
     if inFlight == 0 { return stop(instance) }
     let deadline = since + policy.drain.timeout
     if now < deadline { return wake(at: deadline) }
@@ -245,7 +253,14 @@ extension Decider {
   /// Whether every gateway that counts has acknowledged the newest table, or has forgotten the service where that was asked.
   var everyGatewayHasTheTable: Bool {
     guard record.table.content != nil else { return record.gateways.allSatisfy { $0.excluded || $0.revision == nil } }
-    return requiredGateways.allSatisfy { record.gateway($0)?.revision == record.table.revision }
+    return everyGateway { $0.revision == record.table.revision }
+  }
+
+  /// Whether each of the gateways whose word is needed is known, and so.
+  private func everyGateway(_ isSo: (GatewayState) -> Bool) -> Bool {
+    requiredGateways.allSatisfy { id in
+      record.gateways.firstIndex { $0.id == id }.map { isSo(record.gateways[$0]) } ?? false
+    }
   }
 
   /// Looks again at hosts where something is in doubt. One that has become unreachable is looked at by whoever sees it next.

@@ -46,11 +46,14 @@ extension Decider {
     {
       return blocked(failure, rollout)
     }
-    var named: Set<HostName> = []
+    var named = Set<HostName>(minimumCapacity: record.instances.count)
     for instance in projection.waves.joined() where named.insert(instance.host).inserted { hosts.append(instance.host) }
     // Waves under way already have theirs fixed.
-    for instance in record.instances where instance.phase == .reserved && !hosts.contains(instance.host) { hosts.append(instance.host) }
-    let waiting = hosts.filter { !(record.host($0)?.releases.contains(release.digest) ?? false) }
+    for index in record.instances.indices where record.instances[index].phase == .reserved {
+      let host = record.instances[index].host
+      if named.insert(host).inserted { hosts.append(host) }
+    }
+    let waiting = hosts.filter { !record.isStaged(release.digest, on: $0) }
     for host in waiting { open(.stage(host, release.number)) }
     if waiting.isEmpty {
       if rollout.direction.isForward, isNewRelease(rollout), policy.hooks[.preDeploy] != nil {
@@ -91,10 +94,10 @@ extension Decider {
     if record.instances.contains(where: { ($0.condemned != nil && $0.isExisting) || $0.phase == .retired }) { return }
     // What no wave looks after any more (it was cut short): what was only reserved is given up, the rest is brought to its end first: it
     // serves, or fails.
-    record.instances.removeAll { $0.condemned == nil && $0.phase == .reserved }
+    record.instances.removeAny { $0.condemned == nil && $0.phase == .reserved }
     if record.instances.contains(where: { $0.condemned == nil && $0.isExisting && !$0.isSettled }) { return }
     // Every gateway has the last table, and its word on health, before anything more is taken out. One that is silent is a gate (`noteGate`).
-    if record.table.content != nil, !everyGatewayHasTheTable || requiredGateways.contains(where: isSilent) { return }
+    if record.table.content != nil, !everyGatewayHasTheTable || requiredGateways.contains(where: { isSilent($0) }) { return }
     let next = planner(rollout).next()
     // After the last wave there is nothing to rest for.
     if case .wave = next, let rest = rollout.restUntil, rest > now { return wake(at: rest) }
@@ -118,25 +121,23 @@ extension Decider {
     record.rollout?.waves += 1
     record.rollout?.wave = wave
     progress()
-    note(.info, "wave-begun", "wave \(wave.number): \(describe(replacements, added))")
+    note(.info, "wave-begun", "wave \(wave.number): \(describe(replacements))")
   }
 
-  private func describe(_ replacements: [Replacement], _ added: [Instance]) -> String {
-    replacements.map { replacement in
-      let old = replacement.old.flatMap { record.instance($0) }.map(place)
-      let new = added.first { $0.number == replacement.new }.map(place)
-      switch (old, new) {
+  private func describe(_ replacements: [Replacement]) -> String {
+    // `shop/3 (a1)`: a bare number would read as a count.
+    func place(_ number: Int?) -> String? {
+      guard let number, let index = record.instances.index(of: number, by: \.number) else { return nil }
+      return "\(record.service)/\(number) (\(record.instances[index].host))"
+    }
+    return replacements.map { replacement in
+      switch (place(replacement.old), place(replacement.new)) {
       case (let old?, let new?): return "\(old) → \(new)\(replacement.order == .oldFirst ? ", old first" : "")"
       case (nil, let new?): return "+ \(new)"
       case (let old?, nil): return "− \(old)"
       case (nil, nil): return "nothing"
       }
     }.joined(separator: ", ")
-  }
-
-  /// `shop/3 (a1)`: a bare number would read as a count.
-  private func place(_ instance: Instance) -> String {
-    "\(InstanceID(service: record.service, number: instance.number)) (\(instance.host))"
   }
 
   private mutating func runWave() {
@@ -148,10 +149,8 @@ extension Decider {
     case .preWave:
       record.rollout?.wave?.stage = .running
     case .running:
-      let olds = wave.replacements.compactMap(\.old)
-      let allOldGone = olds.allSatisfy(isGone)
       var ended = true
-      let mayStart = manner.holding == nil || allOldGone
+      let mayStart = manner.holding == nil || wave.replacements.allSatisfy { isGone($0.old) }
       for replacement in wave.replacements where !step(replacement, mayStart: mayStart) { ended = false }
       if !ended, standsInItsOwnWay(wave) { ended = true }
       if ended {
@@ -201,19 +200,32 @@ extension Decider {
     switch replacement.order {
     case .newFirst:
       guard let new = replacement.new else { return take(replacement.old, .surplus) }
-      guard let instance = record.instance(new) else { return true }  // It failed and is gone; the old one stays.
-      if instance.phase == .lost { return true }
-      start(instance)
-      if instance.condemned != nil { return false }
-      guard isCounted(instance) else { return false }
+      guard let index = record.instances.index(of: new, by: \.number) else { return true }  // It failed and is gone; the old one stays.
+      if record.instances[index].isLost { return true }
+      guard bring(index) else { return false }
       return take(replacement.old, .replaced)
     case .oldFirst:
       guard take(replacement.old, replacement.new == nil ? .surplus : .replaced), mayStart else { return false }
-      guard let new = replacement.new, let instance = record.instance(new) else { return true }
+      guard let new = replacement.new, let index = record.instances.index(of: new, by: \.number) else { return true }
+      let instance = record.instances[index]
       if let old = replacement.old.flatMap({ record.instance($0) }), old.host == instance.host, old.port == instance.port { return false }
-      if instance.phase == .lost { return true }
-      start(instance)
-      return instance.condemned == nil && isCounted(instance)
+      return instance.isLost || bring(index)
+    }
+  }
+
+  /// Takes the new instance at that place as far as it may go; true when it counts: it serves, and has for long enough.
+  private mutating func bring(_ index: Int) -> Bool {
+    guard record.instances[index].condemned == nil else { return false }
+    switch record.instances[index].phase {
+    case .reserved:
+      start(record.instances[index])
+      return false
+    case .serving:
+      guard let since = record.instances[index].healthySince else { return false }
+      let counted = since + policy.minHealthyTime
+      if counted > now { wake(at: counted) }
+      return counted <= now
+    case .starting, .checking, .warming, .draining, .stopping, .retired, .lost: return false
     }
   }
 
@@ -221,16 +233,19 @@ extension Decider {
 
   /// Starts what is reserved once its files, a slot and its port are there: it may be given the place of one that another replacement takes away.
   private mutating func start(_ instance: Instance) {
-    guard instance.phase == .reserved, instance.condemned == nil, isStaged(instance) else { return }
-    let others = record.instances.filter { $0.host == instance.host && $0.number != instance.number }
-    if others.contains(where: { $0.port == instance.port }) { return }
+    guard isStaged(instance) else { return }
+    var held = 0
+    for index in record.instances.indices
+    where record.instances[index].host == instance.host && record.instances[index].number != instance.number {
+      if record.instances[index].port == instance.port { return }
+      if record.instances[index].isExisting { held += 1 }
+    }
     if !fitsUnderCap {
       // One that was lost has come back, or fewer are wanted now: what leaves makes room, and where nothing leaves there is none.
       if !record.instances.contains(where: { $0.condemned != nil && $0.isExisting }) { remove(instance.number) }
       return
     }
-    let slots = view.host(instance.host)?.slots ?? 0
-    guard others.count(where: \.isExisting) + view.count(ofOthersThan: record.service, on: instance.host) < slots else { return }
+    guard held < view.slots(for: record.service, on: instance.host) else { return }
     change(instance.number) { $0.phase = .starting }
     open(.start(instance.host, instance: instance.number))
   }
@@ -239,56 +254,40 @@ extension Decider {
   private var fitsUnderCap: Bool {
     guard let goal = record.rollout?.goal else { return true }
     let bounds = policy.strategy.rules.bounds(replicas: goal.release == nil ? 0 : goal.replicas)
-    return record.instances.count(where: \.isExisting) < bounds.cap
+    return record.existing < bounds.cap
   }
 
-  /// Serving, and for long enough.
-  private mutating func isCounted(_ instance: Instance) -> Bool {
-    guard instance.phase == .serving, let since = instance.healthySince else { return false }
-    let counted = since + policy.minHealthyTime
-    if counted > now { wake(at: counted) }
-    return counted <= now
-  }
-
-  private func isGone(_ number: Int) -> Bool {
-    guard let instance = record.instance(number) else { return true }
-    return instance.phase == .retired || instance.phase == .lost
+  private func isGone(_ number: Int?) -> Bool {
+    guard let number, let index = record.instances.index(of: number, by: \.number) else { return true }
+    return record.instances[index].isGone
   }
 
   /// Condemns an old instance when floor and racks allow it; true when it is gone.
   private mutating func take(_ number: Int?, _ reason: CondemnReason) -> Bool {
-    guard let number, let instance = record.instance(number) else { return true }
-    if isGone(number) { return true }
+    guard let instance = number.flatMap({ record.instance($0) }), !instance.isGone else { return true }
     guard instance.condemned == nil else { return false }
-    guard record.serves(instance) || record.mayServe(instance, gateways: requiredGateways) else {
-      change(number) { $0.condemned = reason }
-      return false
-    }
-    guard let rollout = record.rollout, allowsTaking(instance, rollout) else { return false }
-    change(number) { $0.condemned = reason }
+    let costs = record.serves(instance) || record.mayServe(instance, gateways: requiredGateways)
+    if !costs || allowsTaking(instance) { change(instance.number) { $0.condemned = reason } }
     return false
   }
 
   /// Rules 1 and 4, on the state after the instance has gone.
-  private mutating func allowsTaking(_ instance: Instance, _ rollout: Rollout) -> Bool {
-    if rollout.overridesFloor || rollout.goal.release == nil { return true }
+  private mutating func allowsTaking(_ instance: Instance) -> Bool {
+    guard let goal = record.rollout?.goal, record.rollout?.overridesFloor == false, goal.release != nil else { return true }
     // Where a gateway is silent, it is the gateway that is waited for.
-    if requiredGateways.contains(where: isSilent) { return false }
-    let bounds = policy.strategy.rules.bounds(replicas: rollout.goal.replicas)
-    let stays: (Instance) -> Bool = { [record] in record.serves($0) && $0.number != instance.number }
-    let left = record.instances.count(where: stays)
+    if requiredGateways.contains(where: { isSilent($0) }) { return false }
+    let bounds = policy.strategy.rules.bounds(replicas: goal.replicas)
+    let serving = record.serving
+    let left = serving.count - (record.serves(instance) ? 1 : 0)
     if left < bounds.floor {
-      let serving = left + (record.serves(instance) ? 1 : 0)
-      record.rollout?.gate = .servingFloor(serving: serving, floor: bounds.floor)
+      record.rollout?.gate = .servingFloor(serving: serving.count, floor: bounds.floor)
       return false
     }
     // Where a rack is lost, that is the loss which the floor is for: what is left stands, and no second loss is planned for.
     if let share = manner.rackLossFloor, !view.fleet.racks.contains(where: record.isLost) {
-      let least = share.roundedUp(of: rollout.goal.replicas)
-      var inRack = [Int](repeating: 0, count: view.map.racks.count)
-      for instance in record.instances where stays(instance) {
-        if let rack = view.map.rackIndex(of: instance.host) { inRack[rack] += 1 }
-      }
+      let least = share.roundedUp(of: goal.replicas)
+      let stay = serving.filter { record.instances[$0].number != instance.number }
+      let inRack = view.map.countByRack(record.instances, at: stay)
       // What is lost with its own rack anyway makes that loss no worse.
       let own = view.map.rackIndex(of: instance.host)
       for (rack, count) in inRack.enumerated() where rack != own {

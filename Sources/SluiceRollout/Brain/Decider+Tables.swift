@@ -3,28 +3,11 @@ import SluiceModel
 extension Decider {
   /// The table follows from the instances; its revision rises whenever it differs from the last one.
   mutating func composeTable() {
-    guard let route = policy.route, !view.processes(of: route).isEmpty else {
+    guard let route = policy.route, !gateways.isEmpty else {
       if record.table.content != nil { raise(nil) }
       return
     }
-    var targets: [TableTarget] = []
-    for instance in record.instances {
-      let draining: Bool
-      switch instance.phase {
-      case .warming, .serving: draining = false
-      case .draining: draining = true
-      case .stopping:
-        guard record.table.content?.target(instance.number) != nil else { continue }
-        draining = true
-      case .lost:
-        guard record.table.content?.target(instance.number) != nil else { continue }
-        draining = instance.condemned != nil || instance.release != record.goal?.release
-      case .reserved, .starting, .checking, .retired: continue
-      }
-      targets.append(
-        TableTarget(
-          instance: instance.number, release: instance.release, address: instance.address, port: instance.port, draining: draining))
-    }
+    let targets = composeTargets()
     let release = record.goal?.release ?? record.stable?.release
     if record.table.content == nil, targets.isEmpty, !isBehindGateways { return }
     // The probe of the newest release that is wanted: all targets of a route are asked alike. Where none is wanted, what is there only drains.
@@ -34,14 +17,42 @@ extension Decider {
     var content = TableContent(route: route, readiness: readiness, drain: policy.drain, targets: targets, hold: hold)
     admit(to: &content)
     if content != record.table.content || isBehindGateways || takeBackFallBack() { raise(content) }
+    // Both are in order of the instances' numbers.
+    var target = targets.startIndex
     for index in record.instances.indices {
-      let number = record.instances[index].number
-      let admitted = content.target(number).map { !$0.draining } ?? false
-      if !admitted {
+      let isNamed = target < targets.endIndex && targets[target].instance == record.instances[index].number
+      let isAdmitted = isNamed && !targets[target].draining
+      if isNamed { target += 1 }
+      if !isAdmitted {
         if record.instances[index].admittedBy != nil { record.instances[index].admittedBy = nil }
       } else if record.instances[index].admittedBy == nil {
         record.instances[index].admittedBy = record.table.revision
       }
+    }
+  }
+
+  /// The table's targets, in the order of the instances; the very ones that it has, where they are still right.
+  private func composeTargets() -> [TableTarget] {
+    var named: [(place: Int, draining: Bool)] = []
+    named.reserveCapacity(record.instances.count)
+    for place in record.instances.indices { if let draining = isDraining(place) { named.append((place, draining)) } }
+    let known = record.table.content?.targets ?? []
+    let isSame =
+      known.count == named.count
+      && known.indices.allSatisfy { known[$0].names(record.instances[named[$0].place], draining: named[$0].draining) }
+    return isSame ? known : named.map { TableTarget(record.instances[$0.place], draining: $0.draining) }
+  }
+
+  /// How the table names the instance at that place; nil where it does not.
+  private func isDraining(_ place: Int) -> Bool? {
+    switch record.instances[place].phase {
+    case .warming, .serving: false
+    case .draining: true
+    case .stopping: record.isRouted(record.instances[place].number) ? true : nil
+    case .lost:
+      record.isRouted(record.instances[place].number)
+        ? record.instances[place].condemned != nil || record.instances[place].release != record.goal?.release : nil
+    case .reserved, .starting, .checking, .retired: nil
     }
   }
 
@@ -158,9 +169,8 @@ extension Decider {
 
   /// Every gateway gets every table; an excluded one gets it as soon as it is heard of again, and nobody waits for it.
   mutating func sendTables() {
-    let route = view.processes(of: policy.route)
     for state in record.gateways where !state.excluded || state.reach.isReachable {
-      if !route.contains(state.id) {
+      if !gateways.contains(state.id) {
         if state.revision != nil { open(.removeTable(state.id)) }
       } else if record.table.content != nil, state.revision != record.table.revision {
         // A table that was overtaken in the same decision is never sent: its content is gone.
@@ -172,21 +182,21 @@ extension Decider {
         open(.setTable(state.id, record.table.revision))
       }
     }
-    let idle = record.gateways.filter { $0.revision == nil && record.openAttempt(on: .gateway($0.id)) == nil }.map(\.id)
-    record.gateways.removeAll { !route.contains($0.id) && idle.contains($0.id) }
+    let (known, occupied) = (gateways, occupied)
+    record.gateways.removeAny { !known.contains($0.id) && $0.revision == nil && !occupied.contains(.gateway($0.id)) }
   }
 
   /// A gateway that does not answer stands in the way by name.
   mutating func noteGate() {
     guard record.rollout != nil, record.rollout?.gate == nil else { return }
     for id in requiredGateways {
-      if let state = record.gateway(id), case .unreachable(let why) = state.reach {
-        record.rollout?.gate = .gatewayUnreachable(id, why)
-        progress()
-        // A look at it again may find it back.
-        if record.table.content != nil, state.revision == record.table.revision { open(.setTable(id, record.table.revision)) }
-        return
-      }
+      guard let index = record.gateways.firstIndex(where: { $0.id == id }), case .unreachable(let why) = record.gateways[index].reach
+      else { continue }
+      record.rollout?.gate = .gatewayUnreachable(id, why)
+      // A look at it again may find it back.
+      let isCurrent = record.table.content != nil && record.gateways[index].revision == record.table.revision
+      if isCurrent { open(.setTable(id, record.table.revision)) }
+      return progress()
     }
   }
 }

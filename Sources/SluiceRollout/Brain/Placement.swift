@@ -4,20 +4,20 @@ import SluiceModel
 struct Placement {
   private let record: ServiceRecord
   private let view: FleetView
-  private let policy: ServicePolicy
   private let map: FleetMap
   private let places: EligibleHosts
-  /// Instances that the wave being planned takes away first: their slots are free to those that replace them.
+  /// The host of each of the record's instances, in their order.
+  private let hostOfInstance: [Int]
+  /// Places of the instances that the wave being planned takes away first: their slots are free to those that replace them.
   private var leaving: Set<Int> = []
-  private var placed: [Instance] = []
+  private var placed: [(host: Int, port: Int)] = []
   /// How many of the goal each rack shall have, and has or is to get.
   private let quotas: Quotas
   private var inRack: [Int]
   /// How many are still to be placed, and how many of them racks lack that have less than they shall have at least.
   private var remaining: Int
   private var lacking: Int
-  /// Of the hosts that the service is on or comes to.
-  private var uses: [Int: Use]
+  private var uses: Uses
   /// The best place of each rack that was looked at, for an instance that comes from elsewhere.
   private var bestOfRack: [Int: Candidate?] = [:]
 
@@ -43,6 +43,37 @@ struct Placement {
     func lacking(_ counts: [Int]) -> Int { counts.indices.reduce(0) { $0 + max(0, least[$1] - counts[$1]) } }
   }
 
+  /// The service's part in each host of the fleet.
+  private struct Uses {
+    private let map: FleetMap
+    /// For each rack that the service is on or comes to, that of its hosts; empty for the others.
+    private var ofRack: [[Use]]
+
+    init(_ map: FleetMap) {
+      self.map = map
+      ofRack = [[Use]](repeating: [], count: map.racks.count)
+    }
+
+    subscript(host: Int) -> Use {
+      get {
+        let rack = map.rackOfHost[host]
+        return ofRack[rack].isEmpty ? Use() : ofRack[rack][host - map.racks[rack].lowerBound]
+      }
+      set {
+        let rack = map.rackOfHost[host]
+        if ofRack[rack].isEmpty { ofRack[rack] = [Use](repeating: Use(), count: map.racks[rack].count) }
+        ofRack[rack][host - map.racks[rack].lowerBound] = newValue
+      }
+    }
+  }
+
+  /// Where the instance is that a new one replaces.
+  private struct Origin {
+    let host: Int
+    let port: Int
+    let isLeaving: Bool
+  }
+
   private struct Candidate {
     let host: Int
     let port: Int
@@ -51,28 +82,30 @@ struct Placement {
     let rank: (lacking: Int, Int, Int, Int, Int)
   }
 
-  /// `counted` are the instances of the goal that stay.
-  init(record: ServiceRecord, view: FleetView, replicas: Int, counted: [Instance]) {
+  /// `hosts` are those of the record's instances; `counted` are the places of those of the goal that stay.
+  init(record: ServiceRecord, hosts: [Int], view: FleetView, replicas: Int, counted: [Int]) {
     self.record = record
     self.view = view
-    policy = record.policy
     map = view.map
     places = EligibleHosts(record: record, view: view)
-    quotas = Placement.quotas(record: record, view: view, replicas: replicas)
+    quotas = Placement.quotas(record: record, view: view, places: places, replicas: replicas)
     inRack = [Int](repeating: 0, count: map.racks.count)
     remaining = replicas
     lacking = quotas.lacking(inRack)
-    uses = [:]
-    for host in view.occupancy.hosts(of: record.service) { uses[host, default: Use()].counted += 1 }
-    for instance in record.instances where instance.phase != .retired {
-      if let host = map.index(of: instance.host) { uses[host, default: Use()].slots += 1 }
+    uses = Uses(view.map)
+    for holding in view.occupancy.holdings(of: record.service) { uses[holding.host].counted = holding.count }
+    hostOfInstance = hosts
+    for (place, host) in hosts.enumerated() where host != FleetMap.nowhere && record.instances[place].phase != .retired {
+      uses[host].slots += 1
     }
-    for instance in counted { count(instance.host) }
+    for place in counted { if let host = host(of: place) { count(host) } }
   }
 
-  private mutating func count(_ host: HostName) {
-    guard let host = map.index(of: host) else { return }
-    uses[host, default: Use()].ofGoal += 1
+  /// The place in the fleet of the host that one of the record's instances is on.
+  private func host(of place: Int) -> Int? { hostOfInstance[place] == FleetMap.nowhere ? nil : hostOfInstance[place] }
+
+  private mutating func count(_ host: Int) {
+    uses[host].ofGoal += 1
     let rack = map.rackOfHost[host]
     if inRack[rack] < quotas.least[rack] { lacking -= 1 }
     inRack[rack] += 1
@@ -80,7 +113,7 @@ struct Placement {
   }
 
   private mutating func uncount(_ host: Int) {
-    uses[host]?.ofGoal -= 1
+    uses[host].ofGoal -= 1
     let rack = map.rackOfHost[host]
     inRack[rack] -= 1
     if inRack[rack] < quotas.least[rack] { lacking += 1 }
@@ -88,38 +121,40 @@ struct Placement {
     bestOfRack[rack] = nil
   }
 
+  private var policy: ServicePolicy { record.policy }
+
   /// The old instance's slot and port are free for what replaces it.
-  mutating func vacate(_ old: Instance) {
-    guard leaving.insert(old.number).inserted, old.phase != .retired, let host = map.index(of: old.host) else { return }
-    uses[host]?.slots -= 1
+  mutating func vacate(_ old: Int) {
+    guard leaving.insert(old).inserted, record.instances[old].phase != .retired, let host = host(of: old) else { return }
+    uses[host].slots -= 1
     bestOfRack[map.rackOfHost[host]] = nil
   }
 
   /// Takes a slot and a port for instance `number`, near `old` where that keeps the spread; nil when no eligible host has both.
-  mutating func place(number: Int, release: ReleaseNumber, secrets: String, near old: Instance?) -> Instance? {
+  mutating func place(number: Int, release: ReleaseNumber, secrets: String, near old: Int?) -> Instance? {
     guard let best = candidate(near: old) else { return nil }
-    let host = map.hosts[best.host]
-    let instance = Instance(
-      number: number, release: release, host: host.name, address: host.serviceAddress, port: best.port, secrets: secrets)
-    placed.append(instance)
-    uses[best.host, default: Use()].slots += 1
-    count(host.name)
+    let (name, address) = (map.hosts[best.host].name, map.hosts[best.host].serviceAddress)
+    let instance = Instance(number: number, release: release, host: name, address: address, port: best.port, secrets: secrets)
+    placed.append((best.host, best.port))
+    uses[best.host].slots += 1
+    count(best.host)
     bestOfRack[map.rackOfHost[best.host]] = nil
     return instance
   }
 
   /// Whether its rack has more than the spread allows, or more than it must have while another has less.
-  func isOverfull(_ instance: Instance) -> Bool {
-    guard let rack = map.rackIndex(of: instance.host) else { return false }
+  func isOverfull(_ place: Int) -> Bool {
+    guard let host = host(of: place) else { return false }
+    let rack = map.rackOfHost[host]
     return inRack[rack] > quotas.most[rack] || lacking > 0 && inRack[rack] > quotas.least[rack]
   }
 
   /// A place in a rack that has less than its share, for one of an overfull rack; nil where there is none.
-  mutating func move(_ old: Instance, number: Int, release: ReleaseNumber, secrets: String) -> Instance? {
-    guard let host = map.index(of: old.host) else { return nil }
+  mutating func move(_ old: Int, number: Int, release: ReleaseNumber, secrets: String) -> Instance? {
+    guard let host = host(of: old) else { return nil }
     uncount(host)
     guard let best = candidate(near: nil), keepsSpread(map.rackOfHost[best.host]) else {
-      count(old.host)
+      count(host)
       return nil
     }
     return place(number: number, release: release, secrets: secrets, near: nil)
@@ -127,16 +162,19 @@ struct Placement {
 
   /// Racks that keep the spread first, then those with a host as preferred, then the old instance's, then those with the fewest; within them
   /// by the candidates' ranks.
-  private mutating func candidate(near old: Instance?) -> Candidate? {
-    let oldRack = old.flatMap { map.rackIndex(of: $0.host) }
-    if let oldRack, keepsSpread(oldRack), let near = best(of: oldRack, near: old), near.rank.lacking == 0 { return near }
+  private mutating func candidate(near old: Int?) -> Candidate? {
+    let origin = old.flatMap { old in
+      host(of: old).map { Origin(host: $0, port: record.instances[old].port, isLeaving: leaving.contains(old)) }
+    }
+    let oldRack = origin.map { map.rackOfHost[$0.host] }
+    if let oldRack, keepsSpread(oldRack), let near = best(of: oldRack, near: origin), near.rank.lacking == 0 { return near }
     var best: (rack: (Int, Int, Int, Int), candidate: Candidate)?
     for rack in map.racks.indices {
       var key = (keepsSpread(rack) ? 0 : 1, 0, rack == oldRack ? 0 : 1, inRack[rack])
       if let best, best.rack < key { continue }
       let found: Candidate?
       if rack == oldRack {
-        found = self.best(of: rack, near: old)
+        found = self.best(of: rack, near: origin)
       } else if let known = bestOfRack[rack] {
         found = known
       } else {
@@ -158,21 +196,20 @@ struct Placement {
     return inRack[rack] < quotas.most[rack] && (inRack[rack] < quotas.least[rack] || lacking < remaining)
   }
 
-  private func best(of rack: Int, near old: Instance?) -> Candidate? {
-    let oldHost = old.flatMap { map.index(of: $0.host) }
+  private func best(of rack: Int, near origin: Origin?) -> Candidate? {
     var fullOfPorts: [Int] = []
     while true {
       var best: (host: Int, rank: (lacking: Int, Int, Int, Int, Int))?
       for host in map.racks[rack] {
-        let use = uses[host] ?? Use()
+        let use = uses[host]
         let free = freeSlots(host, use)
         guard free > 0 else { continue }
-        let rank = (lacking: map.hosts[host].lacking(policy.placement.prefer), use.ofGoal, host == oldHost ? 0 : 1, -free, host)
+        let rank = (lacking: map.lacking(policy.placement.prefer, on: host), use.ofGoal, host == origin?.host ? 0 : 1, -free, host)
         if let best, best.rank < rank { continue }
         if places.allow(host), !fullOfPorts.contains(host) { best = (host, rank) }
       }
       guard let best else { return nil }
-      if let port = freePort(best.host, replacing: old) { return Candidate(host: best.host, port: port, rank: best.rank) }
+      if let port = freePort(best.host, replacing: origin) { return Candidate(host: best.host, port: port, rank: best.rank) }
       fullOfPorts.append(best.host)
     }
   }
@@ -189,7 +226,7 @@ struct Placement {
     let host = map.hosts[index]
     if view.occupancy.isCordoned[index] { return "drained" }
     if case .unreachable(let why)? = record.host(host.name)?.reach { return "unreachable: \(why)" }
-    let use = uses[index] ?? Use()
+    let use = uses[index]
     if freeSlots(index, use) <= 0 {
       let others = view.occupancy.held(on: index) - use.counted
       return "all of its \(host.slots) slots are taken\(others > 0 ? ", \(others) by other services" : "")"
@@ -202,9 +239,8 @@ struct Placement {
     of instances: [Instance], record: ServiceRecord, view: FleetView, replicas: Int
   ) -> (rack: RackName, count: Int, share: Int)? {
     guard record.policy.placement.maxSkew != nil else { return nil }
-    let quotas = quotas(record: record, view: view, replicas: replicas)
-    var counts = [Int](repeating: 0, count: quotas.share.count)
-    for instance in instances { if let rack = view.map.rackIndex(of: instance.host) { counts[rack] += 1 } }
+    let quotas = quotas(record: record, view: view, places: EligibleHosts(record: record, view: view), replicas: replicas)
+    let counts = view.map.countByRack(instances, at: instances.indices)
     let bounds = quotas.lacking(counts) > 0 ? quotas.share : quotas.most
     guard let rack = counts.indices.first(where: { counts[$0] > bounds[$0] }) else { return nil }
     return (view.fleet.racks[rack].name, counts[rack], bounds[rack])
@@ -215,21 +251,21 @@ struct Placement {
   }
 
   /// The lowest port that nothing holds; the replaced instance's own port only when there is no other, since it must first be gone from every table.
-  private func freePort(_ index: Int, replacing old: Instance?) -> Int? {
-    let host = map.hosts[index].name
+  private func freePort(_ host: Int, replacing origin: Origin?) -> Int? {
     // A host has few instances: a look through their ports is less than a set of them.
-    var taken = view.occupancy.ports(ofOthersThan: record.service, on: index)
-    for instance in record.instances where instance.host == host { taken.append(instance.port) }
-    for instance in placed where instance.host == host { taken.append(instance.port) }
-    taken += record.host(host)?.listening ?? []
+    var taken: [Int] = []
+    taken.reserveCapacity(2 * map.slots[host])
+    view.occupancy.addPorts(ofOthersThan: record.service, on: host, to: &taken)
+    for index in hostOfInstance.indices where hostOfInstance[index] == host { taken.append(record.instances[index].port) }
+    for place in placed where place.host == host { taken.append(place.port) }
+    if let state = record.hosts.index(of: map.hosts[host].name, by: \.name) { taken += record.hosts[state].listening }
     if let free = (policy.ports.from...max(policy.ports.from, policy.ports.to)).first(where: { !taken.contains($0) }) { return free }
-    if let old, old.host == host, leaving.contains(old.number) { return old.port }
-    return nil
+    return origin.flatMap { $0.host == host && $0.isLeaving ? $0.port : nil }
   }
 
   /// How many of `replicas` each rack shall have: filled evenly, as far as its hosts have slots that others do not hold.
-  private static func quotas(record: ServiceRecord, view: FleetView, replicas: Int) -> Quotas {
-    let room = room(record: record, view: view)
+  private static func quotas(record: ServiceRecord, view: FleetView, places: EligibleHosts, replicas: Int) -> Quotas {
+    let room = room(record: record, view: view, places: places)
     var quota = [Int](repeating: 0, count: room.count)
     // The level up to which all are filled, and the odd ones in the fleet's order.
     var left = min(replicas, room.reduce(0, +))
@@ -254,19 +290,14 @@ struct Placement {
   }
 
   /// The slots of each rack that others do not hold, on hosts that may have instances of this service.
-  private static func room(record: ServiceRecord, view: FleetView) -> [Int] {
+  private static func room(record: ServiceRecord, view: FleetView, places: EligibleHosts) -> [Int] {
     let map = view.map
     let occupancy = view.occupancy
     var room = occupancy.room(labels: record.policy.placement.require)
-    var own: [Int: Int] = [:]
-    for host in occupancy.hosts(of: record.service) { own[host, default: 0] += 1 }
     func free(_ host: Int, holding held: Int) -> Int { max(0, map.slots[host] - held) }
-    let places = EligibleHosts(record: record, view: view)
-    // One entry an instance: a host is settled with the first.
-    for host in occupancy.hosts(of: record.service) where places.haveLabels(host) {
-      guard let mine = own.removeValue(forKey: host) else { continue }
-      let held = occupancy.held(on: host)
-      room[map.rackOfHost[host]] += free(host, holding: held - mine) - free(host, holding: held)
+    for own in occupancy.holdings(of: record.service) where places.haveLabels(own.host) {
+      let held = occupancy.held(on: own.host)
+      room[map.rackOfHost[own.host]] += free(own.host, holding: held - own.count) - free(own.host, holding: held)
     }
     for host in places.unreachable where places.haveLabels(host) {
       room[map.rackOfHost[host]] -= free(host, holding: occupancy.count(ofOthersThan: record.service, on: host))
@@ -285,9 +316,9 @@ struct EligibleHosts {
   init(record: ServiceRecord, view: FleetView) {
     self.view = view
     labels = record.policy.placement.require
-    unreachable = record.hosts.compactMap { state in
-      guard case .unreachable = state.reach else { return nil }
-      return view.map.index(of: state.name)
+    unreachable = record.hosts.indices.compactMap { index in
+      guard case .unreachable = record.hosts[index].reach else { return nil }
+      return view.map.index(of: record.hosts[index].name)
     }
   }
 

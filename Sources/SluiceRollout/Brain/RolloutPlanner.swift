@@ -55,7 +55,7 @@ struct RolloutPlanner {
       model.instances[index].phase = .serving
       model.instances[index].healthySince = model.instances[index].healthySince ?? .zero
     }
-    model.instances.removeAll { $0.condemned != nil || $0.phase == .retired }
+    model.instances.removeAny { $0.condemned != nil || $0.phase == .retired }
     while waves.count < limit {
       _ = model.steerAudience()
       guard let rollout = model.rollout else { break }
@@ -70,7 +70,7 @@ struct RolloutPlanner {
       case .wave(let replacements, let added):
         waves.append(added)
         let gone = Set(replacements.compactMap(\.old))
-        model.instances.removeAll { gone.contains($0.number) }
+        model.instances.removeAny { gone.contains($0.number) }
         for var instance in added {
           instance.phase = .serving
           instance.healthySince = .zero

@@ -36,6 +36,8 @@ package struct WavePlanner {
   private let conforms: Conformity
   private let ignoresFloor: Bool
   private let members: Members
+  /// The host of each of the record's instances. The planner speaks of instances by their places in the record.
+  private let hosts: [Int]
 
   package init(record: ServiceRecord, view: FleetView, goal: Goal, goesBack: Bool, ignoresFloor: Bool = false) {
     let bounds = record.policy.strategy.rules.bounds(replicas: goal.release == nil ? 0 : goal.replicas)
@@ -53,19 +55,20 @@ package struct WavePlanner {
     self.members = members
     self.bounds = bounds
     conforms = Conformity(record: record, view: view, goal: goal, goesBack: goesBack)
+    hosts = view.map.hosts(of: record.instances)
   }
 
-  private var serving: Int { record.instances.count { members.contains($0) && record.serves($0) } }
+  private var serving: Int { record.serving.count { members.contains(record.instances[$0]) } }
 
   /// The next wave, or why there is none.
   package func next() -> Step {
-    var keep: [Instance] = []
-    var leaving: [Instance] = []
-    for instance in record.instances where members.contains(instance) {
-      if conforms.holds(instance) {
-        keep.append(instance)
-      } else if instance.takesPlace, instance.condemned == nil {
-        leaving.append(instance)
+    var keep: [Int] = []
+    var leaving: [Int] = []
+    for place in record.instances.indices where members.contains(record.instances[place]) {
+      if conforms.holds(record.instances[place], on: hosts[place]) {
+        keep.append(place)
+      } else if record.instances[place].takesPlace, record.instances[place].condemned == nil {
+        leaving.append(place)
       }
     }
     let wanted = goal.release == nil ? 0 : goal.replicas
@@ -73,7 +76,7 @@ package struct WavePlanner {
     if keep.count > wanted {
       let surplus = surplusOf(keep, count: keep.count - wanted)
       leaving += surplus
-      staying = keep.filter { instance in !surplus.contains(instance) }
+      staying = keep.filter { !surplus.contains($0) }
     }
     leaving = inOrderOfLeaving(leaving)
     let missing = wanted - staying.count
@@ -92,17 +95,17 @@ package struct WavePlanner {
   }
 
   /// All is as the goal says, but for the spread: a rack that has more than `maxSkew` allows gives to those that have room again.
-  private func balancing(_ keep: [Instance]) -> Step {
+  private func balancing(_ keep: [Int]) -> Step {
     guard case .all = members, goal.release != nil, !conforms.goesBack, record.policy.placement.maxSkew != nil,
-      record.policy.strategy.rules.manner.holding == nil, keep.allSatisfy(record.serves),
-      !record.instances.contains(where: { $0.phase == .lost || $0.condemned != nil })
+      record.policy.strategy.rules.manner.holding == nil, keep.allSatisfy({ record.serves(record.instances[$0]) }),
+      !record.instances.contains(where: { $0.isLost || $0.condemned != nil })
     else { return .settled }
     var draft = Draft(planner: self, staying: keep, ignoresFloor: ignoresFloor)
     draft.balance(keep)
     return draft.replacements.isEmpty ? .settled : .wave(draft.replacements, draft.added)
   }
 
-  private func draft(_ leaving: [Instance], missing: Int, staying: [Instance], ignoresFloor: Bool) -> Draft {
+  private func draft(_ leaving: [Int], missing: Int, staying: [Int], ignoresFloor: Bool) -> Draft {
     var draft = Draft(planner: self, staying: staying, ignoresFloor: ignoresFloor)
     if record.policy.strategy.rules.manner.holding != nil {
       draft.recreate(leaving: leaving, missing: missing)
@@ -113,34 +116,32 @@ package struct WavePlanner {
   }
 
   /// Whether users lose nothing when it goes. One that a silent gateway may have in service is not among these.
-  private func costsNothing(_ instance: Instance) -> Bool {
-    !record.serves(instance) && !record.mayServe(instance, gateways: view.requiredGateways(record))
+  private func costsNothing(_ place: Int) -> Bool {
+    !record.serves(record.instances[place]) && !record.mayServe(record.instances[place], gateways: view.requiredGateways(record))
   }
 
   /// Unhealthy ones first, they cost nothing; then by rack and host as the fleet lists them.
-  private func inOrderOfLeaving(_ instances: [Instance]) -> [Instance] {
-    let keyed = instances.map { instance in
-      (key: (instance.isServing ? 1 : 0, view.map.index(of: instance.host) ?? .max, instance.number), instance: instance)
-    }
-    return keyed.sorted { $0.key < $1.key }.map(\.instance)
+  private func inOrderOfLeaving(_ places: [Int]) -> [Int] {
+    // The places are in order of the instances' numbers.
+    places.map { (isServing: record.instances[$0].isServing ? 1 : 0, host: hosts[$0], place: $0) }.sorted { $0 < $1 }.map(\.place)
   }
 
   /// The ones whose going leaves the best spread: from the fullest rack, then the fullest host, newest first; unhealthy ones before all.
-  private func surplusOf(_ instances: [Instance], count: Int) -> [Instance] {
-    var left = instances
-    var surplus: [Instance] = []
+  private func surplusOf(_ places: [Int], count: Int) -> [Int] {
+    var left = places
+    var surplus: [Int] = []
     for _ in 0..<count {
-      let racks = Dictionary(grouping: left) { view.rack(of: $0.host) }.mapValues(\.count)
-      let hosts = Dictionary(grouping: left, by: \.host).mapValues(\.count)
-      func rank(_ instance: Instance) -> [Int] {
-        [
-          instance.isServing ? 1 : 0, -(racks[view.rack(of: instance.host)] ?? 0), -(hosts[instance.host] ?? 0),
-          -instance.number,
-        ]
+      let inRack = Dictionary(grouping: left) { view.map.rack(ofHostAt: hosts[$0]) }.mapValues(\.count)
+      let onHost = Dictionary(grouping: left) { record.instances[$0].host }.mapValues(\.count)
+      func rank(_ place: Int) -> (Int, Int, Int, Int) {
+        let instance = record.instances[place]
+        return (
+          instance.isServing ? 1 : 0, -(inRack[view.map.rack(ofHostAt: hosts[place])] ?? 0), -(onHost[instance.host] ?? 0), -instance.number
+        )
       }
-      guard let next = left.min(by: { rank($0).lexicographicallyPrecedes(rank($1)) }) else { break }
+      guard let next = left.min(by: { rank($0) < rank($1) }) else { break }
       surplus.append(next)
-      left.removeAll { $0.number == next.number }
+      left.removeAll { $0 == next }
     }
     return surplus
   }
@@ -155,18 +156,19 @@ package struct WavePlanner {
     var rack: RackName?
     var noHost = false
 
-    init(planner: WavePlanner, staying: [Instance], ignoresFloor: Bool) {
+    init(planner: WavePlanner, staying: [Int], ignoresFloor: Bool) {
       self.planner = planner
       self.ignoresFloor = ignoresFloor
-      placement = Placement(record: planner.record, view: planner.view, replicas: planner.goal.replicas, counted: staying)
+      placement = Placement(
+        record: planner.record, hosts: planner.hosts, view: planner.view, replicas: planner.goal.replicas, counted: staying)
     }
 
     private var bounds: Bounds { planner.bounds }
     private var nextNumber: Int { planner.record.nextInstance + added.count }
 
     /// Takes as many as floor and cap allow at once; with rack order, of one rack only.
-    mutating func roll(leaving: [Instance], missing: Int) {
-      let existing = planner.record.instances.count(where: \.takesPlace)
+    mutating func roll(leaving: [Int], missing: Int) {
+      let existing = planner.record.instances.indices.count { planner.record.instances[$0].takesPlace }
       var addable = bounds.addable(to: existing, replicas: planner.goal.replicas)
       let serving = planner.serving
       var takeable = ignoresFloor ? Int.max / 2 : max(0, serving - bounds.floor)
@@ -185,16 +187,16 @@ package struct WavePlanner {
         let surplus = max(-addable, leaving.count - max(0, missing))
         for old in leaving where replacements.count < surplus && (planner.costsNothing(old) || takeable > 0) {
           if !planner.costsNothing(old) { takeable -= 1 }
-          append(Replacement(old: old.number, new: nil, order: .oldFirst), nil, rack: nil)
+          append(Replacement(old: number(old), new: nil, order: .oldFirst), nil, rack: nil)
         }
         return
       }
       for old in leaving {
-        let itsRack = planner.view.rack(of: old.host)
-        if byRack, rack != nil, itsRack != rack { continue }
+        let itsRack = byRack ? planner.view.map.rack(ofHostAt: planner.hosts[old]) : nil
+        if rack != nil, itsRack != rack { continue }
         let costsNothing = planner.costsNothing(old)
         if missing > 0, addable > 0, !costsNothing, let new = place(near: old) {
-          append(Replacement(old: old.number, new: new.number, order: .newFirst), new, rack: byRack ? itsRack : nil)
+          append(Replacement(old: number(old), new: new.number, order: .newFirst), new, rack: itsRack)
           addable -= 1
           missing -= 1
         } else if costsNothing || takeable > 0 {
@@ -202,7 +204,7 @@ package struct WavePlanner {
           placement.vacate(old)
           let new = missing > 0 ? place(near: old) : nil
           if new != nil { missing -= 1 }
-          append(Replacement(old: old.number, new: new?.number, order: .oldFirst), new, rack: byRack ? itsRack : nil)
+          append(Replacement(old: number(old), new: new?.number, order: .oldFirst), new, rack: itsRack)
         }
       }
       // What is missing beyond the ones that go: scaling up, a first release, one lost with its host.
@@ -214,14 +216,14 @@ package struct WavePlanner {
     private mutating func add(_ count: Int, byRack: Bool) {
       for _ in 0..<max(0, count) {
         guard let new = place(near: nil) else { return }
-        let itsRack = planner.view.rack(of: new.host)
-        if byRack, rack != nil, itsRack != rack { continue }
-        append(Replacement(old: nil, new: new.number, order: .newFirst), new, rack: byRack ? itsRack : nil)
+        let itsRack = byRack ? planner.view.map.rack(of: new.host) : nil
+        if rack != nil, itsRack != rack { continue }
+        append(Replacement(old: nil, new: new.number, order: .newFirst), new, rack: itsRack)
       }
     }
 
     /// Moves instances out of overfull racks, as many at once as floor and cap allow; with rack order one at a time.
-    mutating func balance(_ standing: [Instance]) {
+    mutating func balance(_ standing: [Int]) {
       var addable = bounds.addable(to: standing.count, replicas: planner.goal.replicas)
       var takeable = ignoresFloor ? Int.max / 2 : max(0, planner.serving - bounds.floor)
       var standing = standing
@@ -229,27 +231,29 @@ package struct WavePlanner {
         guard let old = planner.surplusOf(standing.filter { placement.isOverfull($0) }, count: 1).first,
           let new = placement.move(old, number: nextNumber, release: release, secrets: planner.goal.secrets)
         else { return }
-        standing.removeAll { $0.number == old.number }
-        append(Replacement(old: old.number, new: new.number, order: addable > 0 ? .newFirst : .oldFirst), new, rack: nil)
+        standing.removeAll { $0 == old }
+        append(Replacement(old: number(old), new: new.number, order: addable > 0 ? .newFirst : .oldFirst), new, rack: nil)
         if addable > 0 { addable -= 1 } else { takeable -= 1 }
         if planner.record.policy.strategy.rules.manner.rackOrder { return }
       }
     }
 
     /// Everything old goes, then everything new comes.
-    mutating func recreate(leaving: [Instance], missing: Int) {
+    mutating func recreate(leaving: [Int], missing: Int) {
       for old in leaving { placement.vacate(old) }
       var olds = leaving[...]
       for _ in 0..<max(missing, 0) {
         let old = olds.first
         guard let new = place(near: old) else { break }
         if old != nil { olds.removeFirst() }
-        append(Replacement(old: old?.number, new: new.number, order: .oldFirst), new, rack: nil)
+        append(Replacement(old: old.map(number), new: new.number, order: .oldFirst), new, rack: nil)
       }
-      for old in olds { replacements.append(Replacement(old: old.number, new: nil, order: .oldFirst)) }
+      for old in olds { replacements.append(Replacement(old: number(old), new: nil, order: .oldFirst)) }
     }
 
-    private mutating func place(near old: Instance?) -> Instance? {
+    private func number(_ place: Int) -> Int { planner.record.instances[place].number }
+
+    private mutating func place(near old: Int?) -> Instance? {
       guard let release = planner.goal.release else { return nil }
       let placed = placement.place(number: nextNumber, release: release, secrets: planner.goal.secrets, near: old)
       if placed == nil { noHost = true }

@@ -82,6 +82,14 @@ extension ServiceRecord {
   /// Healthy, in every gateway's pool, not draining, and of a release that users are sent to: what the serving floor counts.
   package func serves(_ instance: Instance) -> Bool { instance.isServing && carriesUsers(instance.release) }
 
+  /// The places in `instances` of those that serve.
+  package var serving: [Int] {
+    var places: [Int] = []
+    places.reserveCapacity(instances.count)
+    for place in instances.indices where instances[place].isServing { places.append(place) }
+    return rollout?.audience == nil ? places : places.filter { carriesUsers(instances[$0].release) }
+  }
+
   /// The steps of the rollout under way.
   package var steps: [StepPlan] {
     guard let rollout else { return [] }

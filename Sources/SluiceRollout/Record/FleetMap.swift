@@ -31,7 +31,29 @@ package final class FleetMap: Sendable {
   /// The place of a host in `hosts`.
   package func index(of name: HostName) -> Int? { numbers[name] }
 
-  package func rack(of name: HostName) -> RackName? { numbers[name].map { hosts[$0].rack } }
+  func rack(of name: HostName) -> RackName? { numbers[name].map { hosts[$0].rack } }
+
+  /// How many of the preferred labels a host does not have.
+  func lacking(_ preferred: [String: String]?, on host: Int) -> Int {
+    guard let preferred else { return 0 }
+    let labels = hosts[host].labels
+    return preferred.count { labels[$0.key] != $0.value }
+  }
+
+  /// How many of the instances at these places of `instances` each rack has, by its place in `racks`.
+  package func countByRack(_ instances: [Instance], at places: some Sequence<Int>) -> [Int] {
+    var counts = [Int](repeating: 0, count: racks.count)
+    for place in places { if let host = numbers[instances[place].host] { counts[rackOfHost[host]] += 1 } }
+    return counts
+  }
+
+  /// The place of a host that the fleet does not have: behind all others.
+  static let nowhere = Int.max
+
+  /// The place in `hosts` of each instance's host, or `nowhere`.
+  func hosts(of instances: [Instance]) -> [Int] { instances.indices.map { numbers[instances[$0].host] ?? Self.nowhere } }
+
+  func rack(ofHostAt host: Int) -> RackName? { host == Self.nowhere ? nil : hosts[host].rack }
 
   /// The place of a host's rack in `racks`.
   func rackIndex(of name: HostName) -> Int? { numbers[name].map { rackOfHost[$0] } }
@@ -45,12 +67,18 @@ package struct Occupancy: Sendable {
   let cordons: [HostName]
   /// What is held on each host.
   private var reservations: [[Reservation]]
-  /// On which hosts each service's instances are, one entry an instance.
-  private var hostsOfService: [ServiceName: [Int]]
+  /// What each service holds.
+  private var holdingsOfService: [ServiceName: [Holding]]
   /// Which hosts are cordoned.
   let isCordoned: [Bool]
   /// The free slots of each rack's hosts that have the labels asked for, for each set of labels that a service asks for.
   private var rooms: [Room]
+
+  /// The instances of a service on one host.
+  struct Holding: Hashable {
+    let host: Int
+    var count: Int
+  }
 
   private struct Room {
     let labels: [String: String]
@@ -62,19 +90,12 @@ package struct Occupancy: Sendable {
     self.map = map
     self.cordons = cordons
     var reservations = [[Reservation]](repeating: [], count: map.hosts.count)
-    var hostsOfService: [ServiceName: [Int]] = [:]
+    var holdingsOfService: [ServiceName: [Holding]] = [:]
     for record in records where !record.instances.isEmpty {
-      var hosts: [Int] = []
-      for instance in record.instances {
-        guard let host = map.index(of: instance.host) else { continue }
-        hosts.append(host)
-        reservations[host].append(
-          Reservation(instance: InstanceID(service: record.service, number: instance.number), host: instance.host, port: instance.port))
-      }
-      hostsOfService[record.service] = hosts
+      holdingsOfService[record.service] = Self.reserve(record, map, &reservations)
     }
     self.reservations = reservations
-    self.hostsOfService = hostsOfService
+    self.holdingsOfService = holdingsOfService
     var isCordoned = [Bool](repeating: false, count: map.hosts.count)
     for host in cordons { if let index = map.index(of: host) { isCordoned[index] = true } }
     self.isCordoned = isCordoned
@@ -85,17 +106,11 @@ package struct Occupancy: Sendable {
   /// The same with what the service holds as its record says now.
   package func replacing(_ record: ServiceRecord) -> Occupancy {
     var new = self
-    let old = hostsOfService[record.service] ?? []
-    for host in old { new.reservations[host].removeAll { $0.instance.service == record.service } }
-    var hosts: [Int] = []
-    for instance in record.instances {
-      guard let host = map.index(of: instance.host) else { continue }
-      hosts.append(host)
-      new.reservations[host].append(
-        Reservation(instance: InstanceID(service: record.service, number: instance.number), host: instance.host, port: instance.port))
-    }
-    new.hostsOfService[record.service] = hosts
-    for host in Set(old + hosts).sorted() where !isCordoned[host] {
+    let old = holdings(of: record.service)
+    for holding in old { new.reservations[holding.host].removeAll { $0.instance.service == record.service } }
+    let now = Self.reserve(record, map, &new.reservations)
+    new.holdingsOfService[record.service] = now
+    for host in Set((old + now).map(\.host)).sorted() where !isCordoned[host] {
       let slots = map.hosts[host].slots
       let difference = max(0, slots - new.reservations[host].count) - max(0, slots - reservations[host].count)
       if difference == 0 { continue }
@@ -107,6 +122,22 @@ package struct Occupancy: Sendable {
     return new
   }
 
+  /// Holds the slots and ports of a record's instances; on which hosts, in the fleet's order.
+  private static func reserve(_ record: ServiceRecord, _ map: FleetMap, _ reservations: inout [[Reservation]]) -> [Holding] {
+    var hosts: [Int] = []
+    for instance in record.instances {
+      guard let host = map.index(of: instance.host) else { continue }
+      hosts.append(host)
+      reservations[host].append(
+        Reservation(instance: InstanceID(service: record.service, number: instance.number), host: instance.host, port: instance.port))
+    }
+    var holdings: [Holding] = []
+    for host in hosts.sorted() {
+      if holdings.last?.host == host { holdings[holdings.count - 1].count += 1 } else { holdings.append(Holding(host: host, count: 1)) }
+    }
+    return holdings
+  }
+
   private mutating func addRoom(labels: [String: String]) {
     if rooms.contains(where: { $0.labels == labels }) { return }
     rooms.append(Room(labels: labels, free: Self.room(map, isCordoned, reservations, labels: labels)))
@@ -115,17 +146,19 @@ package struct Occupancy: Sendable {
   /// What services other than `service` hold on a host.
   func others(than service: ServiceName, on host: Int) -> [Reservation] { reservations[host].filter { $0.instance.service != service } }
 
-  func ports(ofOthersThan service: ServiceName, on host: Int) -> [Int] {
-    var ports: [Int] = []
-    for reservation in reservations[host] where reservation.instance.service != service { ports.append(reservation.port) }
-    return ports
+  func addPorts(ofOthersThan service: ServiceName, on host: Int, to ports: inout [Int]) {
+    let held = reservations[host]
+    for index in held.indices where held[index].instance.service != service { ports.append(held[index].port) }
   }
 
   /// How many slots services other than `service` hold on a host.
-  func count(ofOthersThan service: ServiceName, on host: Int) -> Int { reservations[host].count { $0.instance.service != service } }
+  func count(ofOthersThan service: ServiceName, on host: Int) -> Int {
+    let held = reservations[host]
+    return held.indices.count { held[$0].instance.service != service }
+  }
 
-  /// The hosts on which instances of the service are counted here, one entry an instance.
-  func hosts(of service: ServiceName) -> [Int] { hostsOfService[service] ?? [] }
+  /// The hosts on which instances of the service are counted here, in the fleet's order.
+  func holdings(of service: ServiceName) -> [Holding] { holdingsOfService[service] ?? [] }
 
   /// How many slots all services hold on a host.
   func held(on host: Int) -> Int { reservations[host].count }
@@ -149,9 +182,6 @@ package struct Occupancy: Sendable {
 }
 
 extension Host {
-  /// How many of these labels it does not have.
-  func lacking(_ preferred: [String: String]?) -> Int { preferred?.count { labels[$0.key] != $0.value } ?? 0 }
-
   /// Whether it has every one of these labels.
   func has(_ required: [String: String]) -> Bool { required.allSatisfy { labels[$0.key] == $0.value } }
 }

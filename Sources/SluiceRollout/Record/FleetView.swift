@@ -27,12 +27,9 @@ package struct FleetView: Sendable {
   /// The host of that name.
   package func host(_ name: HostName) -> Host? { map.index(of: name).map { map.hosts[$0] } }
 
-  /// The rack that host is in.
-  func rack(of host: HostName) -> RackName? { map.rack(of: host) }
-
-  /// How many slots services other than that one hold on a host.
-  func count(ofOthersThan service: ServiceName, on host: HostName) -> Int {
-    map.index(of: host).map { occupancy.count(ofOthersThan: service, on: $0) } ?? 0
+  /// How many slots of a host no other service holds.
+  func slots(for service: ServiceName, on host: HostName) -> Int {
+    map.index(of: host).map { map.slots[$0] - occupancy.count(ofOthersThan: service, on: $0) } ?? 0
   }
 
   /// nil: this machine knows no such zone.
@@ -40,8 +37,8 @@ package struct FleetView: Sendable {
 
   /// The gateway processes that a route goes through.
   package func processes(of route: Route?) -> [GatewayID] {
-    guard let route, let gateway = gateways.first(where: { $0.name == route.gateway }) else { return [] }
-    return gateway.processes
+    guard let route, let index = gateways.firstIndex(where: { $0.name == route.gateway }) else { return [] }
+    return gateways[index].processes
   }
 
   /// The gateways whose word a decision about the record needs: all of its route's, but for those an operator has excluded.

@@ -45,6 +45,16 @@ package struct Instance: Hashable, Codable, Sendable {
     }
   }
 
+  /// Whether nothing of it serves or will.
+  var isGone: Bool {
+    switch phase {
+    case .retired, .lost: true
+    case .reserved, .starting, .checking, .warming, .serving, .draining, .stopping: false
+    }
+  }
+
+  var isLost: Bool { if case .lost = phase { true } else { false } }
+
   /// Whether it has come as far as a wanted instance comes, healthy at the moment or not.
   package var isSettled: Bool { phase == .serving }
 

@@ -1,3 +1,10 @@
+extension Array {
+  /// Removes what `removeAll(where:)` does, and leaves an array that loses nothing as it is: that one would copy it where it is shared.
+  mutating func removeAny(where goes: (Element) -> Bool) {
+    if contains(where: goes) { self = filter { !goes($0) } }
+  }
+}
+
 extension RandomAccessCollection {
   /// The first place at which `belongsBehind` holds, in a collection in which it holds from some place on.
   package func partitioningIndex(where belongsBehind: (Element) -> Bool) -> Index {

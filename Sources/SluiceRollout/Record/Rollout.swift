@@ -50,7 +50,7 @@ package struct Rollout: Hashable, Codable, Sendable {
   /// The operator allowed the floor to be broken (recorded).
   package var overridesFloor: Bool
   /// The policy that `origin` stood under, where this rollout brought another.
-  package var formerPolicy: ServicePolicy?
+  @Boxed package var formerPolicy: ServicePolicy?
   /// How often a port was found taken by something else and another one was tried.
   package var portsTaken: Int
   /// The release that it was begun for, also when it goes back; nil in records of before this was kept.
@@ -60,7 +60,7 @@ package struct Rollout: Hashable, Codable, Sendable {
   /// The first table by which users were split: what gateways counted before it is of another rollout.
   package var splitSince: Revision?
   /// What the canary's users have met, and what follows from it.
-  package var analysis: AnalysisState?
+  @Boxed package var analysis: AnalysisState?
   /// What the analysis found when it last decided something.
   package var judgement: Judgement?
   /// How many instances of the stable release an operator has asked for in mid-rollout; nil: as many as `origin` says.

@@ -6,7 +6,7 @@ package struct ServiceRecord: Hashable, Codable, Sendable {
   package var fence: Fence?
   /// Rises with every commit.
   package var version: UInt64
-  package var policy: ServicePolicy
+  @Boxed package var policy: ServicePolicy
   /// In order of their numbers.
   package var releases: [Release]
   /// What the last rollout that succeeded has left: where a rollback goes, once there is a newer one.
@@ -22,7 +22,7 @@ package struct ServiceRecord: Hashable, Codable, Sendable {
   package var gateways: [GatewayState]
   package var table: TableState
   package var rollout: Rollout?
-  package var ended: RolloutEnd?
+  @Boxed package var ended: RolloutEnd?
   /// Attempts without an outcome, in order of their ids.
   package var attempts: [Attempt]
   package var backoffs: [Backoff]
@@ -66,6 +66,19 @@ package struct ServiceRecord: Hashable, Codable, Sendable {
   package func gateway(_ id: GatewayID) -> GatewayState? { gateways.first { $0.id == id } }
   package func attempt(_ id: Int) -> Attempt? { attempts.index(of: id, by: \.id).map { attempts[$0] } }
   package func openAttempt(on object: AttemptObject) -> Attempt? { attempts.first { $0.action.object == object } }
+  /// Whether anything is not as in the other; what changes most often is looked at first.
+  package func differs(from other: ServiceRecord) -> Bool {
+    nextAttempt != other.nextAttempt || attempts.count != other.attempts.count || self != other
+  }
+
+  /// How many instances may hold a process: what the cap counts.
+  package var existing: Int { instances.indices.count { instances[$0].isExisting } }
+  /// Whether the host is known to have the release's files.
+  func isStaged(_ release: Digest, on name: HostName) -> Bool {
+    hosts.index(of: name, by: \.name).map { hosts[$0].releases.contains(release) } ?? false
+  }
+  /// Whether the newest table names it.
+  func isRouted(_ instance: Int) -> Bool { table.content?.targets.index(of: instance, by: \.instance) != nil }
 
   /// Not serving as far as is known, and yet it may be: no gateway calls it unhealthy, and one of `gateways` cannot be asked.
   ///
@@ -74,13 +87,17 @@ package struct ServiceRecord: Hashable, Codable, Sendable {
     guard instance.phase == .serving, instance.condemned == nil, instance.healthySince == nil, carriesUsers(instance.release) else {
       return false
     }
-    let verdicts = gateways.map { gateway($0)?.verdict(on: instance) ?? .unknown }
+    let verdicts = gateways.map { gateway($0)?.verdicts(on: [instance])[0] ?? .unknown }
     return verdicts.contains(.unknown) && !verdicts.contains(.unhealthy)
   }
 
   /// Whether its instances hold the slots and ports that those of `other` do.
   package func holdsTheSame(as other: ServiceRecord) -> Bool {
-    instances.elementsEqual(other.instances) { $0.number == $1.number && $0.port == $1.port && $0.host == $1.host }
+    instances.count == other.instances.count
+      && instances.indices.allSatisfy { index in
+        instances[index].number == other.instances[index].number && instances[index].port == other.instances[index].port
+          && instances[index].host == other.instances[index].host
+      }
       && policy.placement.require == other.policy.placement.require
   }
 
@@ -114,7 +131,7 @@ package struct Release: Hashable, Codable, Sendable {
   package let number: ReleaseNumber
   /// SHA-256 over `spec`'s canonical form.
   package let digest: Digest
-  package let spec: ReleaseSpec
+  @Boxed package private(set) var spec: ReleaseSpec
   package var status: Status
   /// What has become of its task; nil: it has not begun.
   package var task: TaskRun?
@@ -178,13 +195,22 @@ package struct GatewayState: Hashable, Codable, Sendable {
   }
 
   package func target(_ instance: Int) -> TargetFact? { targets.index(of: instance, by: \.instance).map { targets[$0] } }
+  func knows(_ instance: Int) -> Bool { targets.index(of: instance, by: \.instance) != nil }
 
-  /// What it says of an instance: nothing while it cannot be asked, or while its table is from before the instance was let in.
-  package func verdict(on instance: Instance) -> Verdict {
-    guard reach.isReachable, let revision, let target = target(instance.number), let since = instance.admittedBy, revision >= since else {
-      return .unknown
+  /// What it says of instances, which are in order of their numbers: nothing while it cannot be asked, or while its table is from before the
+  /// instance was let in.
+  package func verdicts(on instances: [Instance]) -> [Verdict] {
+    var verdicts = [Verdict](repeating: .unknown, count: instances.count)
+    guard reach.isReachable, let revision else { return verdicts }
+    var target = targets.startIndex
+    for index in instances.indices {
+      while target < targets.endIndex, targets[target].instance < instances[index].number { target += 1 }
+      guard target < targets.endIndex else { break }
+      if targets[target].instance == instances[index].number, let since = instances[index].admittedBy, revision >= since {
+        verdicts[index] = targets[target].healthy ? .healthy : .unhealthy
+      }
     }
-    return target.healthy ? .healthy : .unhealthy
+    return verdicts
   }
 
   package enum Verdict: Hashable, Sendable { case healthy, unhealthy, unknown }
@@ -194,7 +220,7 @@ package struct GatewayState: Hashable, Codable, Sendable {
 package struct TableState: Hashable, Codable, Sendable {
   /// Its version rises with every change of `content`.
   package var revision: Revision
-  package var content: TableContent?
+  @Boxed package var content: TableContent?
 
   package init() { revision = Revision(epoch: 0, version: 0) }
 }
@@ -299,6 +325,16 @@ package struct TableTarget: Hashable, Codable, Sendable {
     self.address = address
     self.port = port
     self.draining = draining
+  }
+
+  init(_ instance: Instance, draining: Bool) {
+    self.init(instance: instance.number, release: instance.release, address: instance.address, port: instance.port, draining: draining)
+  }
+
+  /// Whether it is what `init(_:draining:)` would make.
+  func names(_ instance: Instance, draining: Bool) -> Bool {
+    self.instance == instance.number && self.draining == draining && port == instance.port && release == instance.release
+      && address == instance.address
   }
 }
 

@@ -6,6 +6,8 @@ import SluiceRollout
 struct PlanFleet {
   static let hostsPerRack = 20
   static let replicas = 100
+  /// How many hosts it may have: more would have no addresses of their own.
+  static let sizes = 100...1_000_000
 
   let services: [ServiceName]
   private(set) var engine: Engine

@@ -29,10 +29,10 @@ struct PlanCommand: AsyncParsableCommand {
     let gateways = FleetCheck.gatewayChanges(workspace, known: try store?.definitions()?.gateways ?? [])
     let unnamed = FleetCheck.unnamed(workspace, try store?.load(workspace.fleet.name).records ?? [])
     for line in gateways + unnamed { console.say(line) }
-    let planner = try Planner(workspace)
-    for manifest in workspace.services.sorted(by: Planner.order) {
+    let manifests = workspace.services.sorted(by: Planner.order)
+    for (manifest, plan) in zip(manifests, try await Planner(workspace).plans(manifests, force: force)) {
       do {
-        plans.append(try await planner.plan(manifest, force: force))
+        plans.append(try plan.get())
       } catch let refusal as Refusal {
         impossible = true
         console.complain("\(manifest.policy.name): \(refusal.message)", remedy: refusal.remedy)
@@ -72,6 +72,23 @@ struct Planner {
   }
 
   func plan(_ manifest: ServiceManifest, force: Bool, dropsScale: Bool = false) async throws -> Rehearsal.Plan {
+    var (rehearsal, command) = try await rehearsal(manifest, force: force, dropsScale: dropsScale)
+    return try rehearsal.run(command)
+  }
+
+  /// The plans of several services, in their order; each is made on what stands, whatever the others' are.
+  func plans(_ manifests: [ServiceManifest], force: Bool) async -> [Result<Rehearsal.Plan, any Error>] {
+    var prepared: [Result<(Rehearsal, Command), any Error>] = []
+    for manifest in manifests {
+      do { prepared.append(.success(try await rehearsal(manifest, force: force, dropsScale: false))) } catch {
+        prepared.append(.failure(error))
+      }
+    }
+    var plans = await Rehearsal.run(prepared.compactMap { try? $0.get() })[...]
+    return prepared.map { prepared in prepared.flatMap { _ in plans.removeFirst().mapError { $0 } } }
+  }
+
+  private func rehearsal(_ manifest: ServiceManifest, force: Bool, dropsScale: Bool) async throws -> (Rehearsal, Command) {
     if let refusal = FleetCheck.refusal(workspace, records) { throw refusal }
     let service = manifest.policy.name
     let record = engine.record(service)
@@ -80,11 +97,10 @@ struct Planner {
     if record == nil { engine.install(ServiceRecord(policy: built.policy)) }
     // The last few rollouts: older ones may have been of another strategy.
     let events = try store?.lastEvents(service: service, limit: 2_000).map(\.stored) ?? []
-    var rehearsal = Rehearsal(engine: engine, service: service, past: PastWaves(events))
-    return try rehearsal.run(
-      Command(
-        id: "plan", by: "plan", at: WallTime(milliseconds: 0),
-        verb: .apply(
-          policy: built.policy, digest: built.digest, spec: built.spec, secrets: built.secrets, force: force, dropsScale: dropsScale)))
+    let command = Command(
+      id: "plan", by: "plan", at: WallTime(milliseconds: 0),
+      verb: .apply(
+        policy: built.policy, digest: built.digest, spec: built.spec, secrets: built.secrets, force: force, dropsScale: dropsScale))
+    return (Rehearsal(engine: engine, service: service, past: PastWaves(events)), command)
   }
 }
