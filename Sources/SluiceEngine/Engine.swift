@@ -163,7 +163,7 @@ package struct Engine: Sendable {
     var due = mine
     // What one service does, another may have waited for: its end, a slot, a port. Whoever was decided before is decided once more.
     for _ in 0..<8 where !due.isEmpty {
-      var overtaken: [ServiceName] = []
+      var lastToChange: Int?
       for (place, service) in due.enumerated() {
         guard let before = record(service) else { continue }
         refreshOccupancy(for: service)
@@ -173,7 +173,7 @@ package struct Engine: Sendable {
           put(decision.record)
           if !changed.contains(service) { changed.append(service) }
           if mine.count > 1, !decision.record.holdsTheSame(as: before) || Standing(decision.record) != Standing(before) {
-            overtaken = mine.filter { $0 != service && record($0)?.rollout != nil && !due[place...].contains($0) }
+            lastToChange = place
           }
         }
         attempts += decision.attempts.map { (service, $0) }
@@ -182,7 +182,7 @@ package struct Engine: Sendable {
           wakeAfter = min(wakeAfter ?? wait, wait)
         }
       }
-      due = overtaken
+      due = lastToChange.map { overtaken(by: due[$0...]) } ?? []
     }
     if !changed.isEmpty || !notes.isEmpty {
       for service in changed { bump(service, wall) }
@@ -201,6 +201,12 @@ package struct Engine: Sendable {
       }
     }
     return effects
+  }
+
+  /// The services with a rollout that were decided before the first of these changed; the others of these have seen it.
+  private func overtaken(by informed: ArraySlice<ServiceName>) -> [ServiceName] {
+    let informed = Set(informed)
+    return mine.filter { service in !informed.contains(service) && index(of: service).map { records[$0].rollout != nil } ?? false }
   }
 
   /// Nobody who has typed a command is left without an answer.

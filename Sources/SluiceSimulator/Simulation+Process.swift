@@ -18,6 +18,8 @@ extension Simulation {
 
   /// Holds what was decided for the service in front against the rules.
   private mutating func review(_ before: [ServiceRecord], _ events: [Engine.Event], _ effects: [Engine.Effect]) {
+    // What this controller may act upon no more stands still with it, while it goes on with others.
+    if case .fenceLost? = scene.rest { return }
     let service = service
     guard let before = before.first(where: { $0.service == service }), let after = engine?.record(service) else { return }
     let isLost = effects.contains { if case .rest(service, .fenceLost) = $0 { true } else { false } }
