@@ -24,7 +24,6 @@ package func decide(_ record: ServiceRecord, view: FleetView, wall: WallTime) ->
     let before = decider.record
     decider.wakeAt = nil
     decider.pass()
-    assert(decider.occupied == Set(decider.record.attempts.map(\.action.object)))
     if !decider.record.differs(from: before) { break }
   }
   return Decision(
