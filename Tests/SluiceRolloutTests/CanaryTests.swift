@@ -233,6 +233,21 @@ import Testing
     #expect(bench.record.ended?.result == .succeeded && bench.serving.count == 6)
   }
 
+  @Test func `a release that supersedes a canary keeps the number it was scaled to`() throws {
+    var bench = try Self.released([CanaryStep(users: BasisPoints(5_000), hold: .minutes(5))])
+    try bench.apply(2)
+    bench.run { $0.record.rollout?.gate != nil }
+    try bench.command(.scale(6))
+    bench.run { $0.record.instances.count(where: \.isServing) == 9 }
+    try bench.apply(3)
+    bench.run {
+      $0.record.rollout?.audience?.share == .users(BasisPoints(5_000)) && $0.record.rollout?.audience?.release == ReleaseNumber(3)
+    }
+    #expect(bench.record.instances.count { $0.release == ReleaseNumber(1) && $0.isServing } == 6)
+    bench.run()
+    #expect(bench.record.ended?.result == .succeeded && bench.serving.count == 6)
+  }
+
   @Test func `gateways are told to fall back only while stable is whole and a controller is meant to be there`() throws {
     var bench = try Self.released([
       CanaryStep(users: BasisPoints(2_500), hold: .minutes(1)), CanaryStep(users: BasisPoints(5_000), approve: true),

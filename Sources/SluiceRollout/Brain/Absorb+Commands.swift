@@ -90,6 +90,8 @@ extension Absorber {
     // Their outcomes belong to the rollout that is gone.
     record.attempts.removeAll { $0.action.isOfTheRollout }
     begin("apply", goal: goal, origin: origin, inherited: rollout.audience, former: former, command, countsLost: true)
+    // A number that was asked for in mid-rollout stands: the floor counts by it.
+    if record.rollout?.step != nil, goal.replicas == rollout.goal.replicas { record.rollout?.stableReplicas = rollout.stableReplicas }
     if record.rollout?.direction.isForward ?? false { unwind(to: goal) }
   }
 
