@@ -148,7 +148,13 @@ extension Scenario.Plan {
   fileprivate var story: [String] {
     let after = (policy.after ?? []).map { ", after \($0)" }.joined()
     var lines = ["\(policy.name): \(policy.replicas) instances\(after), releases \(releases.map(String.init).joined(separator: ", then "))"]
-    lines.append("  strategy: \(policy.strategy)")
+    // What differs from a manifest that says nothing, in the manifest's words.
+    let plain = ServicePolicy(name: policy.name, fleet: policy.fleet, replicas: policy.replicas, route: policy.route)
+    let asked = FieldChange.between(plain, and: policy)
+    if !asked.contains(where: { $0.field == "strategy" }) { lines.append("  strategy: rolling") }
+    for field in asked where field.after != nil || field.field.hasPrefix("placement") {
+      lines.append("  \(field.field): \(field.after ?? "none")")
+    }
     for release in badReleases.keys.sorted() {
       lines.append("  release \(release) never gets ready, from start \(badReleases[release] ?? 0) on")
     }
@@ -158,8 +164,6 @@ extension Scenario.Plan {
       let manner = "onInterrupted \(task.task.onInterrupted.rawValue)\(task.task.irreversible ? ", irreversible" : "")"
       lines.append("  release \(release) has a task of \(task.takes) ms, \(manner), which fails \(task.failures) times")
     }
-    if let prefer = policy.placement.prefer { lines.append("  prefers hosts with \(prefer)") }
-    if policy.placement.maxSkew != 1 { lines.append("  maxSkew: \(policy.placement.maxSkew.map(String.init) ?? "none")") }
     if !closed.isEmpty { lines.append("  outside its windows: minutes \(closed) of the day") }
     return lines
   }

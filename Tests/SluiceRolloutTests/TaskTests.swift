@@ -139,6 +139,8 @@ import Testing
     }
     #expect(failure.message.contains("never ready") && failure.message.contains("cannot be undone"))
     #expect(failure.remedy.hasPrefix("look at its log; or ") && failure.remedy.hasSuffix("sluice apply"))
+    // An abort is not offered, for it would be refused.
+    #expect(bench.record.nextStep == "sluice rollout retry shop, or mend it with a newer release: sluice apply")
     #expect(bench.serving.count == 3)
     try bench.apply(3)
     bench.run()

@@ -121,8 +121,8 @@ package struct Rehearsal: Sendable {
     while !rested, refusal == nil, steps < 2_000_000, advance() { steps += 1 }
     if let refusal { throw refusal }
     plan.leastTime = time
-    if let rollout = engine.record(service)?.rollout {
-      plan.obstacle = rollout.stoppedBy ?? rollout.gate.map { Failure(.host, $0.description, remedy: $0.remedy(service: service)) }
+    if let record = engine.record(service), let rollout = record.rollout {
+      plan.obstacle = rollout.stoppedBy ?? rollout.gate.map { Failure(.host, $0.description, remedy: record.nextStep ?? "") }
     }
     return plan
   }

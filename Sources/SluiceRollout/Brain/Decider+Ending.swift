@@ -40,7 +40,7 @@ extension Decider {
     let waited = rollout.gate.map { "; its gate: \($0.description)" } ?? ""
     let failure = Failure(
       .readiness, "nothing got better for \(policy.progressDeadline) (progressDeadline)\(waited)",
-      remedy: rollout.gate?.remedy(service: record.service) ?? "sluice events \(record.service) shows what came last")
+      remedy: record.nextStep ?? "sluice events \(record.service) shows what came last")
     note(.failure, "progress-deadline", failure.message)
     if rollout.direction.isForward {
       turnRound(failure, condemnsRelease: false)

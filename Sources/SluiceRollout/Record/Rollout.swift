@@ -267,23 +267,25 @@ package enum Gate: Hashable, Codable, Sendable {
     }
   }
 
-  /// What the operator can type.
-  package func remedy(service: ServiceName) -> String {
-    switch self {
+  /// What the operator can type. `canGoBack`: whether an abort would be taken.
+  package func remedy(service: ServiceName, canGoBack: Bool = true) -> String {
+    let back = canGoBack ? "sluice rollout abort \(service)" : "mend it with a newer release: sluice apply"
+    let goesBack = canGoBack ? "\(back) goes back" : back
+    return switch self {
     case .paused, .interrupted: "sluice rollout resume \(service)"
-    case .holding, .approval: "sluice rollout promote \(service), or sluice rollout abort \(service)"
+    case .holding, .approval: "sluice rollout promote \(service), or \(back)"
     case .analysis: "sluice rollout why \(service) shows what it lacks; sluice rollout promote \(service) goes on without it"
     case .after(let other, _): "sluice status \(other) shows how far that is; then sluice rollout resume \(service)"
     case .window: "sluice rollout resume \(service) when one is open; now: change windows and apply again"
     case .frozen: "sluice unfreeze \(service)"
     case .task:
-      "sluice rollout retry \(service) runs it again, sluice rollout promote \(service) takes it as done, sluice rollout abort \(service) goes back"
-    case .failed: "sluice rollout retry \(service), or sluice rollout abort \(service)"
+      "sluice rollout retry \(service) runs it again, sluice rollout promote \(service) takes it as done, \(goesBack)"
+    case .failed: "sluice rollout retry \(service), or \(back)"
     case .gatewayUnreachable(let gateway, _):
       "bring \(gateway.host) back, or, when no user reaches it, sluice gateway exclude \(gateway.host)"
     case .rackLossFloor:
-      "lower strategy.rolling.rackLossFloor, raise maxSurge or replicas; sluice rollout abort \(service) goes back"
-    case .servingFloor: "sluice status \(service) shows which are unhealthy; sluice rollout abort \(service) goes back"
+      "lower strategy.rolling.rackLossFloor, raise maxSurge or replicas; \(goesBack)"
+    case .servingFloor: "sluice status \(service) shows which are unhealthy; \(goesBack)"
     }
   }
 }

@@ -44,6 +44,13 @@ extension ServiceRecord {
     releases[index].task = run
   }
 
+  /// What an operator can type at the gate that the rollout stands at; nil at none.
+  package var nextStep: String? {
+    guard let rollout, let gate = rollout.gate else { return nil }
+    return gate.remedy(
+      service: service, canGoBack: !rollout.direction.isForward || obstacle(backTo: rollout.origin.release) == nil)
+  }
+
   /// Why `release` cannot be gone back to; nil where it can.
   package func obstacle(backTo release: ReleaseNumber?) -> Failure? {
     guard let release, let barrier = noWayBack, release < barrier else { return nil }

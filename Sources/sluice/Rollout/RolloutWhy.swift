@@ -40,7 +40,7 @@ struct RolloutWhy: AsyncParsableCommand {
       return try output.printJSON(
         Report(
           service: service, canary: CanaryReport(record), waits: record.rollout?.gate?.description,
-          next: record.rollout?.gate?.remedy(service: name), lastResult: record.ended?.result.rawValue, lastReason: record.ended?.reason,
+          next: record.nextStep, lastResult: record.ended?.result.rawValue, lastReason: record.ended?.reason,
           findings: record.rollout == nil ? judgement.map(CanaryReport.findings) ?? [] : []))
     }
     for line in Self.lines(record, judgement) { console.result(line) }

@@ -91,7 +91,7 @@ struct StatusReport: Codable {
       RolloutReport(
         number: rollout.number, cause: rollout.cause, by: rollout.by, release: rollout.goal.release?.number,
         direction: rollout.direction.isForward ? "forward" : "back", stage: rollout.stage.rawValue, wave: rollout.wave?.number,
-        waits: rollout.gate?.description, next: rollout.gate?.remedy(service: record.service), pausedBy: rollout.pausedBy,
+        waits: rollout.gate?.description, next: record.nextStep, pausedBy: rollout.pausedBy,
         canary: CanaryReport(record, fallenBack: now.fallenBack), drivenBy: now.driver)
     }
     frozen = record.freeze.map { "by \($0.by)\($0.reason.isEmpty ? "" : ": \($0.reason)")" }

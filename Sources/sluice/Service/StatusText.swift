@@ -97,7 +97,7 @@ enum StatusText {
     var lines: [String] = []
     if case .back(let why, _) = rollout.direction { lines.append("  going back: \(why)") }
     lines += CanaryView(record, fallenBack: fallenBack, since: since)?.lines.map { "  \($0)" } ?? []
-    if let gate = rollout.gate { lines += ["  waits: \(gate.description)", "  next: \(gate.remedy(service: record.service))"] }
+    if let gate = rollout.gate, let next = record.nextStep { lines += ["  waits: \(gate.description)", "  next: \(next)"] }
     return lines
   }
 

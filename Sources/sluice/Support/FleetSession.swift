@@ -175,7 +175,10 @@ final class FleetSession: Sendable {
     let outcomes = try await runner.run(requests, interruptions: interruptions.stream, inbox: inbox.wakes)
     printer.finish()
     let text = OutcomeText(console: console)
-    for (service, outcome) in outcomes.sorted(by: { $0.key < $1.key }) { text.tell(service, outcome, idle: idle) }
+    let records = try store.load(workspace.fleet.name).records
+    for (service, outcome) in outcomes.sorted(by: { $0.key < $1.key }) {
+      text.tell(service, outcome, next: records.first { $0.service == service }?.nextStep, idle: idle)
+    }
     if change.verbose { console.say(ExecText.summary(hosts.statistics, events: requests.count)) }
     let worst = ExitStatus.worst(outcomes.values.map { ExitStatus.of($0, askedToGoBack: askedToGoBack) })
     if worst != .success { throw worst }

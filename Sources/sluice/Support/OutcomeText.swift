@@ -6,8 +6,8 @@ import SluiceRollout
 struct OutcomeText {
   let console: Console
 
-  /// `idle` takes the place of that there was nothing to do; nothing is said where it is empty.
-  func tell(_ service: ServiceName, _ outcome: FleetRunner.Outcome, idle: String? = nil) {
+  /// `idle` takes the place of that there was nothing to do; nothing is said where it is empty. `next` is what the record says to type at a gate.
+  func tell(_ service: ServiceName, _ outcome: FleetRunner.Outcome, next: String? = nil, idle: String? = nil) {
     switch outcome {
     case .done(nil):
       let words = idle ?? "\(service): nothing to do, everything is as asked"
@@ -15,8 +15,8 @@ struct OutcomeText {
     case .done(let end?): tell(service, end)
     case .waiting(.failed(let failure)):
       let gate = Gate.failed(failure)
-      console.complain("\(service) waits: \(gate.description)", output: failure.output, remedy: gate.remedy(service: service))
-    case .waiting(let gate): console.ask("\(service) waits: \(gate.description)", remedy: gate.remedy(service: service))
+      console.complain("\(service) waits: \(gate.description)", output: failure.output, remedy: next ?? gate.remedy(service: service))
+    case .waiting(let gate): console.ask("\(service) waits: \(gate.description)", remedy: next ?? gate.remedy(service: service))
     case .refused(let refusal):
       let isNamed = refusal.message.hasPrefix("\(service) ")
       console.complain(isNamed ? refusal.message : "\(service): \(refusal.message)", remedy: refusal.remedy)

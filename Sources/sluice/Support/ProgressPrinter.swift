@@ -77,7 +77,7 @@ final class ProgressPrinter: Sendable {
   /// A gate that opens only by an operator's word ends the run, whose last words tell it.
   private func showGate(of record: ServiceRecord) {
     let gate = record.rollout?.gate.flatMap { $0.opensByItself ? $0 : nil }
-    let text = gate.map { "waits: \($0.description)\n  next: \($0.remedy(service: record.service))" }
+    let text = gate.map { "waits: \($0.description)\n  next: \(record.nextStep ?? "")" }
     let isNew = state.withLock { state in
       let before = state.gates[record.service]
       state.gates[record.service] = text

@@ -17,7 +17,7 @@ struct RolloutPicture {
     if let gate = rollout.gate {
       let waits = "  waits: \(gate.description)"
       lines.append(LiveArea.Line(waits, styled: console.styled(fitted(waits, columns), .yellow)))
-      lines.append(LiveArea.Line("  next: \(gate.remedy(service: record.service))"))
+      lines.append(LiveArea.Line("  next: \(record.nextStep ?? "")"))
     }
     let width = fleet.racks.map(\.name.rawValue.count).max() ?? 0
     for rack in fleet.racks { lines += rows(rack, record, rackWidth: width, columns: columns) }
