@@ -125,6 +125,21 @@ import Testing
     #expect(bench.record.ended?.result == .succeeded)
   }
 
+  @Test(arguments: [false, true]) func `one that cannot be undone is not begun where faults leave no way to the end`(irreversible: Bool)
+    throws
+  {
+    var task = Self.migrate
+    task.irreversible = irreversible
+    var bench = try Bench.released(Bench.policy { $0.failureBudget = .count(2) }, hostsPerRack: 2, slots: 1)
+    // There is a place for the instance that is lost, and none for those that follow.
+    bench.cordon(["b1", "b2"])
+    for host: HostName in ["c1", "c2"] { bench.tell(.hostUnreachable(host, "no route")) }
+    try bench.apply(2, task: task)
+    bench.run()
+    #expect(runs(bench) == (irreversible ? 0 : 1))
+    #expect(bench.record.noWayBack == nil)
+  }
+
   @Test func `after one that cannot be undone there is no way back, and a newer release is the way on`() throws {
     var task = Self.migrate
     task.irreversible = true

@@ -5,7 +5,7 @@ extension Decider {
   mutating func runTask(_ rollout: Rollout) -> Bool {
     guard let due = record.dueTask, let release = rollout.goal.release else { return true }
     guard let run = due.run else {
-      if let by = rollout.pausedBy { record.rollout?.gate = .paused(by: by) } else { begin(release, rollout) }
+      if let by = rollout.pausedBy { record.rollout?.gate = .paused(by: by) } else { begin(due.task, of: release, rollout) }
       progress()
       return false
     }
@@ -27,8 +27,11 @@ extension Decider {
   }
 
   /// On the host of the first instance to come: its files are there, and it is the kind of host that the release is for.
-  private mutating func begin(_ release: ReleaseNumber, _ rollout: Rollout) {
-    let places = planner(rollout).projection().waves.flatMap { $0 }.map(\.host)
+  private mutating func begin(_ task: ReleaseTask, of release: ReleaseNumber, _ rollout: Rollout) {
+    let projection = planner(rollout).projection()
+    // After faults as much is done as can be; but what cannot be undone is not begun for a release that would not get to its end.
+    if task.irreversible, let failure = projection.blocked { return turnRound(failure, condemnsRelease: false) }
+    let places = projection.waves.flatMap { $0 }.map(\.host)
     guard let host = places.first(where: { record.host($0)?.reach.isReachable ?? false }) ?? places.first else {
       let failure = Failure(
         .task, "the task of release \(release) has no host to run on: no instance of \(record.service) is to come",
