@@ -19,6 +19,8 @@ struct Scene {
   /// The next controller takes the fence from a live one.
   var takesOver = false
   var stateWasLost = false
+  /// How often no record of what runs was found.
+  var unfound = 0
   /// Attempts that have had their outcome, under the fence that stands.
   var concluded: Set<Int> = []
 

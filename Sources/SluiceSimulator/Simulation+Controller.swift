@@ -47,6 +47,9 @@ extension Simulation {
     }
     guard var record = newestRecord(known, foreignEpoch: acquisition.foreignEpoch) else {
       note("no record of what runs is to be found")
+      // What is told to the operator is that --take-over goes on from the newest copy there is.
+      scene.unfound += 1
+      if scene.unfound > 3 { scene.takesOver = true }
       return comesToNothing(&acting)
     }
     (scene.fence, scene.concluded) = (fence, [])

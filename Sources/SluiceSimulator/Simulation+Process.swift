@@ -217,6 +217,8 @@ extension Simulation {
     guard let record = kept(service) else { return .retry }
     let wanted = record.rollout?.goal.release
     let isStuck = scene.operatorActs > 6
+    // There is no room for the number that was asked for.
+    if isStuck, let scale = record.scale, scale > record.policy.replicas { return .scale(record.policy.replicas) }
     // What faults have left may be too crooked for it.
     if isStuck, failure.remedy.contains("rackLossFloor"), !scene.isRackLossAllowed,
       let release = record.noWayBack == nil ? record.stable?.release : wanted, let number = scenarioRelease(release, in: record)
@@ -224,7 +226,10 @@ extension Simulation {
       scene.isRackLossAllowed = true
       return applied(number)
     }
-    if let barrier = record.noWayBack, wanted == barrier, isStuck || failure.remedy.contains("newer release") {
+    // One that has mended it already is tried again too, before the next is brought.
+    if let barrier = record.noWayBack, let wanted, wanted == barrier || wanted > barrier && scene.operatorActs % 3 == 0,
+      isStuck || failure.remedy.contains("newer release")
+    {
       scene.mendings += 1
       return applied(Scenario.mending + scene.mendings)
     }

@@ -44,6 +44,23 @@ import Testing
     #expect(bench.record.instances.map(\.port) == [20_001])
   }
 
+  @Test func `an instance that is found gone, and whose port another service has by now, comes elsewhere`() throws {
+    var bench = try Bench.released(Bench.policy { $0.failureBudget = .count(1) })
+    let gone = try #require(bench.record.instance(1))
+    var other = ServiceRecord(policy: ServicePolicy(name: "cart", fleet: "test", replicas: 1))
+    other.instances = [
+      Instance(number: 1, release: ReleaseNumber(1), host: gone.host, address: gone.address, port: gone.port, secrets: "", phase: .serving)
+    ]
+    bench.view = FleetView(
+      occupancy: Occupancy(map: FleetMap(bench.view.fleet), cordons: [], records: [other]), gateways: bench.view.gateways)
+    bench.tell(.host(HostFact(host: gone.host, generation: 50, releases: [Digest("digest-1")], listening: [gone.port])))
+    #expect(bench.phase(1) == .retired && !bench.open.contains { isStart($0.action) })
+    bench.run()
+    try bench.command(.settle(cause: "settle", overrideFloor: false))
+    bench.run()
+    #expect(bench.serving.count == 3 && !bench.record.instances.contains { $0.host == gone.host && $0.port == gone.port })
+  }
+
   @Test func `the address of a lost instance that is really gone is held until no table names it`() throws {
     var bench = try Bench.released(Bench.policy { $0.failureBudget = .count(1) })
     let host = try #require(bench.record.instance(1)?.host)

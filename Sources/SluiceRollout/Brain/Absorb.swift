@@ -282,13 +282,13 @@ struct Absorber {
       let instance = record.instances[index]
       // What has an attempt under way answers for itself.
       if record.openAttempt(on: .instance(instance.number)) != nil { continue }
-      compare(at: index, with: fact.instances.first { $0.number == instance.number })
+      compare(at: index, with: fact.instances.first { $0.number == instance.number }, isGivenAway: others.contains(instance.port))
     }
     for orphan in fact.instances where record.instance(orphan.number) == nil { adopt(orphan, on: fact.host) }
   }
 
-  /// One instance against what its host shows: present, or absent.
-  private mutating func compare(at index: Int, with seen: InstanceFact?) {
+  /// One instance against what its host shows: present, or absent. `isGivenAway`: another service has its port.
+  private mutating func compare(at index: Int, with seen: InstanceFact?, isGivenAway: Bool) {
     let instance = record.instances[index]
     switch (instance.phase, seen) {
     case (.reserved, nil), (.retired, nil): return
@@ -311,6 +311,10 @@ struct Absorber {
       } else if record.rollout?.wave?.replacements.contains(where: { $0.old == instance.number }) ?? false {
         // The wave takes it away, and has done so where this record is a copy from before: it does not come back.
         record.instances[index].condemned = .replaced
+        record.instances[index].phase = .retired
+      } else if isGivenAway {
+        note(.warning, "instance-vanished", "\(record.service)/\(instance.number) has left \(instance.host), and its port is another's")
+        record.instances[index].condemned = .stale
         record.instances[index].phase = .retired
       } else {
         note(.warning, "instance-vanished", "\(record.service)/\(instance.number) is not on \(instance.host) any more: it is started again")
