@@ -17,19 +17,7 @@ import Testing
 
   @Test func `a table with all of it is served`() { #expect(SplitTableTests.table().problem(for: "shop") == nil) }
 
-  /// A change that makes the table contradict itself, and words that the refusal must have.
-  struct Breaking: Sendable, CustomTestStringConvertible {
-    var words: String
-    var change: @Sendable (inout RouteTable) -> Void
-    var testDescription: String { words }
-
-    init(_ words: String, _ change: @escaping @Sendable (inout RouteTable) -> Void) {
-      self.words = words
-      self.change = change
-    }
-  }
-
-  static let breakings: [Breaking] = [
+  static let breakings: [Breaking<RouteTable>] = [
     Breaking("no split says who goes there") { $0.split = nil },
     Breaking("only one pool can have the role canary") { $0.pools[0].role = .canary },
     Breaking("no pool has the role canary") { $0.pools[1].role = .idle },
@@ -67,7 +55,7 @@ import Testing
   ]
 
   @Test(arguments: breakings)
-  func `a table that contradicts itself is refused in words`(_ breaking: Breaking) throws {
+  func `a table that contradicts itself is refused in words`(_ breaking: Breaking<RouteTable>) throws {
     var table = SplitTableTests.table()
     breaking.change(&table)
     let problem = try #require(table.problem(for: "shop"))

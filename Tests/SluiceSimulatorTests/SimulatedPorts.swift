@@ -13,9 +13,11 @@ final class SimulatedPorts: HostPort, GatewayPort, Sendable {
   let gateway: GatewayID
   let policy: ServicePolicy
   private let world: Mutex<Simulation>
+  private let sabotage: Sabotage?
 
   /// Release 2 never becomes ready.
-  init() {
+  init(_ sabotage: Sabotage? = nil) {
+    self.sabotage = sabotage
     let fleet = Scenario.fleet(racks: 1, perRack: 1, slots: 4)
     host = fleet.hosts[0]
     let edge = Scenario.gateway(processes: 1)
@@ -23,7 +25,7 @@ final class SimulatedPorts: HostPort, GatewayPort, Sendable {
     policy = ServicePolicy(name: "shop", fleet: "sim", replicas: 2, startTimeout: .seconds(5), route: Route(gateway: "edge"))
     var plan = Scenario.Plan(policy: policy, releases: [])
     plan.badReleases[2] = 1
-    world = Mutex(Simulation(seed: 1, scenario: Scenario(fleet: fleet, gateway: edge, plan: plan)))
+    world = Mutex(Simulation(seed: 1, scenario: Scenario(fleet: fleet, gateway: edge, plan: plan), sabotage: sabotage))
   }
 
   /// Sends one action and lets the world go on until it is answered.
@@ -45,7 +47,7 @@ final class SimulatedPorts: HostPort, GatewayPort, Sendable {
 
   func claim(_ claim: FenceClaim, on host: SluiceModel.Host, ports: PortRange) async -> ClaimAnswer<HostFact> {
     world.withLock { world in
-      if let holder = world.scene.hosts[host.name]?.claim(claim, nil) { return .refused(holder) }
+      if let holder = world.scene.hosts[host.name]?.claim(claim, sabotage) { return .refused(holder) }
       guard let fact = world.facts(of: host.name) else { return .unreachable("no such host") }
       return .granted(fact, world.scene.hosts[host.name]?.copy.flatMap(Self.copy))
     }
@@ -78,7 +80,7 @@ final class SimulatedPorts: HostPort, GatewayPort, Sendable {
 
   func replicate(_ copy: RecordCopy, service: ServiceName, fence: Fence, to host: SluiceModel.Host) async -> Bool {
     guard let record = Self.record(copy) else { return false }
-    return world.withLock { $0.scene.hosts[host.name]?.keep(record, fence, nil) ?? false }
+    return world.withLock { $0.scene.hosts[host.name]?.keep(record, fence, sabotage) ?? false }
   }
 
   func release(_ service: ServiceName, fence: Fence, keep: [Digest], on host: SluiceModel.Host) async {
@@ -89,7 +91,7 @@ final class SimulatedPorts: HostPort, GatewayPort, Sendable {
 
   func claim(_ claim: FenceClaim, gateway: GatewayID) async -> ClaimAnswer<GatewayFact> {
     world.withLock { world in
-      if let standing = world.scene.gateways[gateway]?.claim(claim.fence, nil) {
+      if let standing = world.scene.gateways[gateway]?.claim(claim.fence, sabotage) {
         return .refused(FenceHolder(fence: standing, machine: claim.machine, since: claim.since, released: true))
       }
       guard let fact = world.scene.gateways[gateway]?.facts(gateway, nil) else { return .unreachable("no such gateway") }
@@ -111,7 +113,7 @@ final class SimulatedPorts: HostPort, GatewayPort, Sendable {
 
   func replicate(_ copy: RecordCopy, service: ServiceName, fence: Fence, to gateway: GatewayID) async -> Bool {
     guard let record = Self.record(copy) else { return false }
-    return world.withLock { $0.scene.gateways[gateway]?.keep(record, fence, nil) ?? false }
+    return world.withLock { $0.scene.gateways[gateway]?.keep(record, fence, sabotage) ?? false }
   }
 
   /// What gateways tell by themselves is no order and no answer: the laws are about these.
