@@ -31,7 +31,7 @@ struct OutcomeText {
         remedy: "leave it to that controller: what was under way here is looked after by it")
     case .failed(let failure): console.complain("\(service): \(failure.message)", output: failure.output, remedy: failure.remedy)
     case .interrupted:
-      console.complain(
+      console.ask(
         "\(service): interrupted at a safe point",
         remedy: "sluice rollout resume \(service) goes on; sluice rollout abort \(service) goes back")
     }
