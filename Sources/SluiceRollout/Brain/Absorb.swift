@@ -47,6 +47,7 @@ struct Absorber {
   }
 
   mutating func absorb(_ input: Input) throws(Refusal) {
+    if input.upsetsWaves { record.rollout?.staging = nil }
     switch input {
     case .command(let command):
       guard !record.commands.contains(command.id) else { return }
@@ -260,123 +261,6 @@ struct Absorber {
     record.instances[index].phase = to
   }
 
-  // MARK: What was seen
-
-  /// A host's facts, unless something newer has been done there. What was seen while the fence was taken is the newest there is, also
-  /// where the host has lost its generation along with its disk: whoever acted before can no more.
-  private mutating func see(_ fact: HostFact, isNewest: Bool = false) {
-    if !isNewest, let state = record.host(fact.host), fact.generation < state.generation { return }
-    let ours = Set(record.instances.filter { $0.host == fact.host }.map(\.port) + fact.instances.map(\.port))
-    let others = Set(view.map.index(of: fact.host).map { view.occupancy.others(than: record.service, on: $0).map(\.port) } ?? [])
-    let now = record.activeTime
-    changeHost(fact.host) {
-      $0.lookedAt = now
-      $0.reach = .reachable
-      $0.generation = fact.generation
-      $0.releases = fact.releases
-      // Those of instances are held by their reservations, and free when these are gone.
-      $0.listening = fact.listening.filter { !ours.contains($0) && !others.contains($0) }
-      $0.needsLook = false
-    }
-    for index in record.instances.indices.reversed() where record.instances[index].host == fact.host {
-      let instance = record.instances[index]
-      // What has an attempt under way answers for itself.
-      if record.openAttempt(on: .instance(instance.number)) != nil { continue }
-      compare(at: index, with: fact.instances.first { $0.number == instance.number }, isGivenAway: others.contains(instance.port))
-    }
-    for orphan in fact.instances where record.instance(orphan.number) == nil { adopt(orphan, on: fact.host) }
-  }
-
-  /// One instance against what its host shows: present, or absent. `isGivenAway`: another service has its port.
-  private mutating func compare(at index: Int, with seen: InstanceFact?, isGivenAway: Bool) {
-    let instance = record.instances[index]
-    switch (instance.phase, seen) {
-    case (.reserved, nil), (.retired, nil): return
-    case (.lost, nil):
-      // Its address is free once no gateway has it any more.
-      record.instances[index].phase = .retired
-      if instance.condemned == nil { record.instances[index].condemned = .stale }
-    case (.lost, _?):
-      // Alive after all. Wanted or not is for `unwind` and the planner; it is looked at as if it had just started.
-      record.instances[index].phase = .checking
-      if record.instances[index].condemned == nil, !(record.goal?.release == instance.release && record.rollout == nil) {
-        record.instances[index].condemned = .stale
-      }
-      note(.info, "instance-found", "\(record.service)/\(instance.number) on \(instance.host) is there again")
-    case (.draining, nil), (.stopping, nil): record.instances[index].phase = .retired
-    case (.starting, nil): if instance.condemned != nil { record.instances[index].phase = .retired }
-    case (.checking, nil), (.warming, nil), (.serving, nil):
-      if instance.condemned != nil {
-        record.instances[index].phase = .retired
-      } else if record.rollout?.wave?.replacements.contains(where: { $0.old == instance.number }) ?? false {
-        // The wave takes it away, and has done so where this record is a copy from before: it does not come back.
-        record.instances[index].condemned = .replaced
-        record.instances[index].phase = .retired
-      } else if isGivenAway {
-        note(.warning, "instance-vanished", "\(record.service)/\(instance.number) has left \(instance.host), and its port is another's")
-        record.instances[index].condemned = .stale
-        record.instances[index].phase = .retired
-      } else {
-        note(.warning, "instance-vanished", "\(record.service)/\(instance.number) is not on \(instance.host) any more: it is started again")
-        record.instances[index].phase = .starting
-        record.instances[index].healthySince = nil
-      }
-    case (.starting, _?): record.instances[index].phase = .checking
-    case (.reserved, _?): record.instances[index].phase = .checking
-    case (.retired, _?): record.instances[index].phase = .stopping
-    case (.checking, _?), (.warming, _?), (.serving, _?), (.draining, _?), (.stopping, _?): return
-    }
-  }
-
-  /// An instance that no record tells of: it is drained and stopped like any other.
-  private mutating func adopt(_ fact: InstanceFact, on host: HostName) {
-    guard let known = view.host(host) else { return }
-    var orphan = Instance(
-      number: fact.number, release: ReleaseNumber(0), host: host, address: known.serviceAddress, port: fact.port, secrets: "",
-      phase: .warming(acknowledged: nil))
-    orphan.condemned = .stale
-    record.instances.append(orphan)
-    record.instances.sort { $0.number < $1.number }
-    record.nextInstance = max(record.nextInstance, fact.number + 1)
-    note(.warning, "orphan-found", "\(record.service)/\(fact.number) runs on \(host) and is in no record: it will be stopped")
-  }
-
-  /// A gateway's facts. One that was on its way while a newer table was acknowledged says nothing new; a gateway that has started again
-  /// may really have an older table, or none, and is given the newest.
-  private mutating func see(_ fact: GatewayFact) {
-    if let known = record.gateway(fact.gateway), let boot = fact.boot, boot == known.boot {
-      let isOlder = known.sequence.map { (fact.sequence ?? $0) < $0 } ?? false
-      let isBehind = known.revision.map { acknowledged in fact.revision.map { $0 < acknowledged } ?? true } ?? false
-      if isOlder || isBehind { return changeGateway(fact.gateway) { ($0.reach, $0.heard) = (.reachable, true) } }
-    }
-    changeGateway(fact.gateway) {
-      $0.heard = true
-      $0.boot = fact.boot
-      $0.sequence = fact.sequence
-      $0.fellBack = fact.fellBack ? true : nil
-      $0.reach = .reachable
-      $0.revision = fact.revision
-      $0.targets = fact.targets.sorted { $0.instance < $1.instance }
-    }
-  }
-
-  // MARK: Take-over
-
-  private mutating func takeOver(_ fence: Fence) {
-    record.fence = fence
-    for attempt in record.attempts {
-      if let host = attempt.action.host { changeHost(host) { $0.needsLook = true } }
-      note(.warning, "in-doubt", "\(describe(attempt.action)) was under way when its controller ended", attempt)
-    }
-    record.attempts = []
-    record.backoffs = []
-    suspectTasks()
-    let counting = record.table.content?.split == nil ? [] : view.requiredGateways(record)
-    record.rollout?.step?.unheard = counting
-    for index in record.gateways.indices { (record.gateways[index].reach, record.gateways[index].heard) = (.unknown, nil) }
-    for index in record.hosts.indices { record.hosts[index].reach = .unknown }
-  }
-
   // MARK: Helpers
 
   mutating func changeHost(_ name: HostName, _ body: (inout HostState) -> Void) {
@@ -402,7 +286,18 @@ struct Absorber {
     events.append(RecordEvent(level, kind, text, instance: number, host: attempt?.action.host))
   }
 
-  private func describe(_ action: Action) -> String { action.description(service: record.service) }
+  func describe(_ action: Action) -> String { action.description(service: record.service) }
+}
+
+extension Input {
+  /// Whether other waves than those foreseen may follow from it.
+  fileprivate var upsetsWaves: Bool {
+    switch self {
+    case .outcome(_, .succeeded(.facts)), .outcome(_, .failed), .outcome(_, .unreachable), .outcome(_, .inDoubt): true
+    case .command, .host, .hostUnreachable, .takenOver: true
+    case .outcome(_, .succeeded), .gateway, .gatewayUnreachable, .traffic: false
+    }
+  }
 }
 
 extension Failure {

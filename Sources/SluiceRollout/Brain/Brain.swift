@@ -64,8 +64,6 @@ struct Decider {
   private(set) var gateways: [GatewayID] = []
   /// The gateways whose word is needed: all of the route's, but for those an operator has excluded.
   private(set) var requiredGateways: [GatewayID] = []
-  /// The waves that were last foreseen in this decision, and on what.
-  var foreseen: (instances: [Instance], rollout: Rollout, waves: [[Instance]], blocked: Failure?)?
 
   mutating func pass() {
     // The time at a gate is not counted, also where nothing was heard meanwhile.

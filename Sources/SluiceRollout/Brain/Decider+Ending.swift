@@ -97,6 +97,7 @@ extension Decider {
     record.rollout?.goal = back
     record.rollout?.direction = .back(because: failure.message, byOperator: byOperator)
     record.rollout?.stage = .preparing
+    record.rollout?.staging = nil
     record.rollout?.wave = nil
     record.rollout?.step = nil
     record.rollout?.restUntil = nil

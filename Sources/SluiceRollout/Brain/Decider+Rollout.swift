@@ -38,24 +38,12 @@ extension Decider {
   /// The files go to every host that the waves will use, all hosts at once, before the first wave.
   private mutating func prepare(_ rollout: Rollout) {
     guard let release = rollout.goal.release.flatMap({ record.release($0) }) else { return enter(.preDeploy) }
-    var hosts: [HostName] = []
-    let projection = foresee(rollout)
-    // What cannot be brought to its end is not begun; where faults have taken something, as much as can be done is.
-    if let failure = projection.blocked, rollout.direction.isForward, !rollout.overridesFloor, rollout.waves == 0,
-      !record.instances.contains(where: { $0.phase == .lost })
-    {
-      return blocked(failure, rollout)
-    }
-    var named = Set<HostName>(minimumCapacity: record.instances.count)
-    for instance in projection.waves.joined() where named.insert(instance.host).inserted { hosts.append(instance.host) }
-    // Waves under way already have theirs fixed.
-    for index in record.instances.indices where record.instances[index].phase == .reserved {
-      let host = record.instances[index].host
-      if named.insert(host).inserted { hosts.append(host) }
-    }
+    guard let hosts = rollout.staging ?? foresee(rollout) else { return }
+    record.rollout?.staging = hosts
     let waiting = hosts.filter { !record.isStaged(release.digest, on: $0) }
     for host in waiting { open(.stage(host, release.number)) }
     if waiting.isEmpty {
+      record.rollout?.staging = nil
       if rollout.direction.isForward, isNewRelease(rollout), policy.hooks[.preDeploy] != nil {
         record.rollout?.hooks.append(HookCall(.preDeploy))
       }
@@ -63,12 +51,25 @@ extension Decider {
     }
   }
 
-  /// All waves from here on. The passes of one decision ask again with nothing changed that waves are made of.
-  private mutating func foresee(_ rollout: Rollout) -> (waves: [[Instance]], blocked: Failure?) {
-    if let foreseen, foreseen.instances == record.instances, foreseen.rollout == rollout { return (foreseen.waves, foreseen.blocked) }
+  /// The hosts that all waves from here on will use; nil where these would not get to the end.
+  private mutating func foresee(_ rollout: Rollout) -> [HostName]? {
     let projection = planner(rollout).projection()
-    foreseen = (record.instances, rollout, projection.waves, projection.blocked)
-    return projection
+    // What cannot be brought to its end is not begun; where faults have taken something, as much as can be done is.
+    if let failure = projection.blocked, rollout.direction.isForward, !rollout.overridesFloor, rollout.waves == 0,
+      !record.instances.contains(where: { $0.phase == .lost })
+    {
+      blocked(failure, rollout)
+      return nil
+    }
+    var hosts: [HostName] = []
+    var named = Set<HostName>(minimumCapacity: record.instances.count)
+    for instance in projection.waves.joined() where named.insert(instance.host).inserted { hosts.append(instance.host) }
+    // Waves under way already have theirs fixed.
+    for index in record.instances.indices where record.instances[index].phase == .reserved {
+      let host = record.instances[index].host
+      if named.insert(host).inserted { hosts.append(host) }
+    }
+    return hosts
   }
 
   private mutating func enter(_ stage: Rollout.Stage) {

@@ -33,6 +33,9 @@ package struct Rollout: Hashable, Codable, Sendable {
   package var wave: Wave?
   /// How many waves have begun.
   package var waves: Int
+  /// The hosts that get the release's files before the first wave; nil: they are to be foreseen, for the first time or since something has
+  /// changed.
+  package var staging: [HostName]?
   package var failures: [CountedFailure]
   /// Hooks that are due, in order; while one of them is, nothing new is begun.
   package var hooks: [HookCall]
