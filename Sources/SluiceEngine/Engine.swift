@@ -89,7 +89,7 @@ package struct Engine: Sendable {
   package func view(for service: ServiceName) -> FleetView {
     var view = FleetView(occupancy: currentOccupancy(for: service), gateways: gateways)
     view.zones = zones
-    view.standings = (record(service)?.policy.after ?? []).compactMap { name in
+    view.standings = (index(of: service).flatMap { records[$0].policy.after } ?? []).compactMap { name in
       record(name).map { Standing($0, isOutOfReach: outOfReach.contains(name)) }
     }
     return view
@@ -168,8 +168,9 @@ package struct Engine: Sendable {
         guard let before = record(service) else { continue }
         refreshOccupancy(for: service)
         let decision = decide(before, view: view(for: service), wall: wall)
-        notes += decision.events.map { StoredEvent(service: service, at: wall, rollout: before.rollout?.number, event: $0) }
-        if decision.record.differs(from: before) {
+        let rollout = before.rollout?.number
+        for event in decision.events { notes.append(StoredEvent(service: service, at: wall, rollout: rollout, event: event)) }
+        if !decision.isSettled, decision.record.differs(from: before) {
           put(decision.record)
           if !changed.contains(service) { changed.append(service) }
           if mine.count > 1, !decision.record.holdsTheSame(as: before) || Standing(decision.record) != Standing(before) {
@@ -189,10 +190,10 @@ package struct Engine: Sendable {
       effects.append(.commit(changed.sorted().compactMap { record($0) }, notes))
     }
     // What a command or a decision has given up: its work is ended where that is possible.
-    for (service, id) in awaited where record(service)?.attempt(id) == nil {
+    for (service, id) in awaited where !isOpen(id, of: service) {
       effects.append(.cancel(service, attempt: id))
     }
-    for (service, attempt) in attempts where record(service)?.attempt(attempt.id) != nil { effects.append(.dispatch(service, attempt)) }
+    for (service, attempt) in attempts where isOpen(attempt.id, of: service) { effects.append(.dispatch(service, attempt)) }
     if let wakeAfter { effects.append(.wake(after: max(wakeAfter, Milliseconds(1)))) }
     for service in mine where !resting.contains(service) {
       if let rest = rest(of: service) {
@@ -215,14 +216,22 @@ package struct Engine: Sendable {
       "the command that runs does not act on \(service)", remedy: "once it has ended (sluice status --watch shows it), type it again")
   }
 
+  private func isOpen(_ attempt: Int, of service: ServiceName) -> Bool {
+    index(of: service).map { records[$0].attempt(attempt) != nil } ?? false
+  }
+
   /// The attempts that this controller has sent and that the events do not end.
   private func openAttempts(_ events: [Event]) -> [(ServiceName, Int)] {
-    mine.flatMap { service in
-      var ended = Set<Int>(minimumCapacity: events.count)
-      for case .input(service, .outcome(let attempt, _)) in events { ended.insert(attempt) }
-      let open = index(of: service).map { records[$0].attempts } ?? []
-      return open.map(\.id).filter { !ended.contains($0) }.map { (service, $0) }
+    var open: [(ServiceName, Int)] = []
+    for service in mine {
+      guard let index = index(of: service) else { continue }
+      // Most often they end in the order in which they were begun.
+      var ended = events[...]
+      for attempt in records[index].attempts where !ended.popFirst(ends: attempt.id, of: service) {
+        if !events.contains(where: { $0.ends(attempt.id, of: service) }) { open.append((service, attempt.id)) }
+      }
     }
+    return open
   }
 
   private mutating func obey(
@@ -278,7 +287,8 @@ package struct Engine: Sendable {
   }
 
   private func rest(of service: ServiceName) -> Rest? {
-    guard let record = record(service), record.attempts.isEmpty else { return nil }
+    guard let index = index(of: service), records[index].attempts.isEmpty else { return nil }
+    let record = records[index]
     if let rollout = record.rollout {
       guard let gate = rollout.gate, !gate.opensByItself else { return nil }
       // What can still be moved is moved first: tables to gateways, drained targets back in.
@@ -308,6 +318,22 @@ package struct Engine: Sendable {
     if leaving, required.allSatisfy({ id in record.gateway(id).map { $0.excluded || $0.reach.isReachable } ?? false }) { return nil }
     let end = record.ended.flatMap { $0.number > (ends[service] ?? 0) ? $0 : nil }
     return .done(end)
+  }
+}
+
+extension Engine.Event {
+  /// Whether it is the outcome of that attempt.
+  fileprivate func ends(_ attempt: Int, of service: ServiceName) -> Bool {
+    if case .input(service, .outcome(attempt, _)) = self { true } else { false }
+  }
+}
+
+extension ArraySlice<Engine.Event> {
+  /// Drops the first event and is true, if it is the outcome of that attempt.
+  fileprivate mutating func popFirst(ends attempt: Int, of service: ServiceName) -> Bool {
+    guard first?.ends(attempt, of: service) ?? false else { return false }
+    removeFirst()
+    return true
   }
 }
 

@@ -103,7 +103,7 @@ struct Bench {
     var decider = Decider(record: record, view: view, wall: WallTime(milliseconds: 0))
     for _ in 0..<4 {
       decider.pass()
-      #expect(decider.occupied == Set(decider.record.attempts.map(\.action.object)), "the index of open attempts is not what is open")
+      #expect(decider.occupied == OccupiedObjects(decider.record.attempts), "the index of open attempts is not what is open")
     }
     let decision = decide(record, view: view, wall: WallTime(milliseconds: 0))
     record = decision.record

@@ -158,8 +158,8 @@ package struct Rehearsal: Sendable {
   private var approvals: [Engine.Event] = []
   private var promotions = 0
   private var waveBegun = Milliseconds.zero
-  /// Which served at the last moment, and what would have remained of them without the rack that had the most.
-  private var measured: (serving: [Int], leftAfterRackLoss: Int) = ([], 0)
+  /// The rack of each instance that was measured, by its number.
+  private var racks: [Int?] = []
 
   /// Ends all open attempts at once, in their order, or lets time pass to the next wake-up.
   private mutating func advance() -> Bool {
@@ -249,16 +249,20 @@ package struct Rehearsal: Sendable {
   /// Serving and existing instances at this moment, into the wave that runs.
   private mutating func measure(_ record: ServiceRecord) {
     guard record.rollout?.wave != nil, !plan.waves.isEmpty else { return }
-    let places = record.serving
-    let serving = places.map { record.instances[$0].number }
-    if serving != measured.serving {
-      let worst = places.count - (engine.map.countByRack(record.instances, at: places).max() ?? 0)
-      measured = (serving, worst)
-    }
+    let serving = record.serving
+    var inRack = [Int](repeating: 0, count: engine.fleet.racks.count)
+    for place in serving { if let rack = rack(of: record.instances[place]) { inRack[rack] += 1 } }
     let last = plan.waves.count - 1
     plan.waves[last].leastServing = min(plan.waves[last].leastServing, serving.count)
     plan.waves[last].mostExisting = max(plan.waves[last].mostExisting, record.existing)
-    plan.waves[last].leastAfterRackLoss = min(plan.waves[last].leastAfterRackLoss, measured.leftAfterRackLoss)
+    plan.waves[last].leastAfterRackLoss = min(plan.waves[last].leastAfterRackLoss, serving.count - (inRack.max() ?? 0))
+  }
+
+  private mutating func rack(of instance: Instance) -> Int? {
+    if instance.number < racks.count, let known = racks[instance.number] { return known }
+    while racks.count <= instance.number { racks.append(nil) }
+    racks[instance.number] = engine.map.rackIndex(of: instance.host)
+    return racks[instance.number]
   }
 
   /// How the model world answers: everything works, and gateways find everything healthy.

@@ -96,7 +96,7 @@ extension Absorber {
       $0.fellBack = fact.fellBack ? true : nil
       $0.reach = .reachable
       $0.revision = fact.revision
-      $0.targets = fact.targets.sorted { $0.instance < $1.instance }
+      $0.targets = fact.targets.inOrder(by: \.instance)
     }
   }
 

@@ -73,10 +73,10 @@ struct Absorber {
     switch result {
     case .succeeded(let seen):
       record.backoffs.removeAny { $0.object == attempt.action.object }
-      if let host = attempt.action.host { changeHost(host) { $0.reach = .reachable } }
+      if let host = attempt.action.host { reached(host) }
       succeed(attempt, seen)
     case .failed(let failure):
-      if let host = attempt.action.host { changeHost(host) { $0.reach = .reachable } }
+      if let host = attempt.action.host { reached(host) }
       fail(attempt, failure)
     case .unreachable(let why):
       let tries = backOff(attempt.action.object)
@@ -262,6 +262,12 @@ struct Absorber {
   }
 
   // MARK: Helpers
+
+  private mutating func reached(_ host: HostName) {
+    // Seldom news: a record's hosts are many, and a write would copy them.
+    if record.hosts.index(of: host, by: \.name).map({ record.hosts[$0].reach.isReachable }) ?? false { return }
+    changeHost(host) { $0.reach = .reachable }
+  }
 
   mutating func changeHost(_ name: HostName, _ body: (inout HostState) -> Void) {
     let index = record.hosts.partitioningIndex { $0.name >= name }

@@ -10,6 +10,8 @@ package struct Decision: Hashable, Sendable {
   package var events: [RecordEvent]
   /// The active time at which to decide again, if nothing happens before.
   package var wakeAt: Milliseconds?
+  /// Whether the record was as decided before.
+  package var isSettled: Bool
 
   package var gate: Gate? { record.rollout?.gate }
 }
@@ -19,15 +21,18 @@ package struct Decision: Hashable, Sendable {
 /// `record.activeTime` is the time; `wall` only goes into what people read.
 package func decide(_ record: ServiceRecord, view: FleetView, wall: WallTime) -> Decision {
   var decider = Decider(record: record, view: view, wall: wall)
+  var passes = 0
   // Each pass moves objects one step; a record has few phases, so this settles after a handful.
-  for _ in 0..<64 {
+  while passes < 64 {
     let before = decider.record
     decider.wakeAt = nil
     decider.pass()
-    if !decider.record.differs(from: before) { break }
+    if decider.hasOnlyOpened(since: before) { break }
+    passes += 1
   }
   return Decision(
-    record: decider.record, attempts: decider.opened, cancelled: decider.cancelled, events: decider.events, wakeAt: decider.wakeAt)
+    record: decider.record, attempts: decider.opened, cancelled: decider.cancelled, events: decider.events, wakeAt: decider.wakeAt,
+    isSettled: passes == 0 && decider.opened.isEmpty && decider.cancelled.isEmpty)
 }
 
 /// One decision in the making: the record as it becomes, and what it asks for.
@@ -44,12 +49,17 @@ struct Decider {
     self.record = record
     self.view = view
     self.wall = wall
-    occupied = Set(record.attempts.map(\.action.object))
-    followRoute()
+    occupied = OccupiedObjects(record.attempts)
+    suspectsHosts = record.hosts.contains(where: \.needsLook)
+    rules = record.policy.strategy.rules
+    manner = rules.manner
+    followPolicy()
   }
 
   /// After the policy was changed for another.
-  mutating func followRoute() {
+  mutating func followPolicy() {
+    rules = policy.strategy.rules
+    manner = rules.manner
     gateways = view.processes(of: record.policy.route)
     requiredGateways = view.requiredGateways(record)
   }
@@ -59,7 +69,12 @@ struct Decider {
   var isInterrupted: Bool { record.rollout?.interrupted ?? false }
 
   /// What an attempt is open on: the objects of `record.attempts`, which `open` and `abandon` alone change here.
-  private(set) var occupied: Set<AttemptObject>
+  private(set) var occupied: OccupiedObjects
+  /// Whether a host may be among those that are to be looked at before anything else is sent to them.
+  var suspectsHosts: Bool
+  /// What sets the service's strategy apart.
+  private(set) var rules: any ReleaseStrategy
+  private(set) var manner: WaveManner
   /// The gateways of the route.
   private(set) var gateways: [GatewayID] = []
   /// The gateways whose word is needed: all of the route's, but for those an operator has excluded.
@@ -83,6 +98,17 @@ struct Decider {
     noteGate()
   }
 
+  /// Whether the pass has done nothing but open attempts: no further pass would find more to do.
+  func hasOnlyOpened(since before: ServiceRecord) -> Bool {
+    if record.attempts.count < before.attempts.count { return false }
+    if record.nextAttempt == before.nextAttempt { return !record.differs(from: before) }
+    guard record.instances.stand(as: before.instances) else { return false }
+    var settled = before
+    settled.attempts = record.attempts
+    settled.nextAttempt = record.nextAttempt
+    return record == settled
+  }
+
   // MARK: The few ways to change the record
 
   /// Opens an attempt, unless one is open on the object or its back-off runs; says whether one is open now.
@@ -90,7 +116,7 @@ struct Decider {
   mutating func open(_ action: Action) -> Bool {
     let object = action.object
     if occupied.contains(object) { return true }
-    if let host = action.host, record.hosts.index(of: host, by: \.name).map({ record.hosts[$0].needsLook }) == true {
+    if suspectsHosts, let host = action.host, record.host(host)?.needsLook == true {
       if case .observe = action {} else { return false }
     }
     if let backoff = record.backoffs.first(where: { $0.object == object }), backoff.notBefore > now {

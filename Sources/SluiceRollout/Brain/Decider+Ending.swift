@@ -114,7 +114,7 @@ extension Decider {
     guard var former = rollout.formerPolicy else { return }
     former.hooks = record.policy.hooks
     record.policy = former
-    followRoute()
+    followPolicy()
   }
 
   /// A release is only blamed while those it was to replace are well.

@@ -10,25 +10,33 @@ extension Decider {
 
   /// The host is looked at before anything else is sent to it.
   private mutating func suspect(_ host: HostName) {
-    guard let index = record.hosts.firstIndex(where: { $0.name == host }), record.hosts[index].reach.isReachable else { return }
+    guard let index = record.hosts.index(of: host, by: \.name), record.hosts[index].reach.isReachable else { return }
     record.hosts[index].needsLook = true
+    suspectsHosts = true
   }
 
   /// Healthy is what every required gateway calls so, under a table that gives the instance new requests.
   mutating func trackHealth() {
-    let verdicts = requiredGateways.map { record.gateway($0)?.verdicts(on: record.instances) }
-    for index in record.instances.indices {
+    var healthy = [Bool](repeating: true, count: record.instances.count)
+    for id in requiredGateways {
+      if let place = record.gateways.firstIndex(where: { $0.id == id }) {
+        record.gateways[place].withdraw(&healthy, of: record.instances)
+      } else {
+        healthy = [Bool](repeating: false, count: record.instances.count)
+      }
+    }
+    for index in record.instances.indices where healthy[index] != (record.instances[index].healthySince != nil) {
       switch record.instances[index].phase {
       case .warming, .serving: break
       default: continue
       }
-      let isHealthy = verdicts.allSatisfy { $0?[index] == .healthy }
-      if isHealthy == (record.instances[index].healthySince != nil) { continue }
       let instance = record.instances[index]
-      if !isHealthy {
+      if !healthy[index] {
         record.instances[index].healthySince = nil
         // Its host may have died: nothing else may be due there that would tell.
-        if instance.phase == .serving, verdicts.contains(where: { $0?[index] == .unhealthy }) { suspect(instance.host) }
+        if instance.phase == .serving, requiredGateways.contains(where: { record.gateway($0)?.verdict(on: instance) == .unhealthy }) {
+          suspect(instance.host)
+        }
       } else {
         record.instances[index].healthySince = now
         if instance.phase != .serving, instance.condemned == nil {
@@ -72,7 +80,8 @@ extension Decider {
     }
     tellLostRacks(lost)
     guard record.instances.indices.contains(where: { record.instances[$0].isLost }) else { return }
-    record.instances.removeAny { $0.isLost && view.map.index(of: $0.host) == nil }
+    let map = view.map
+    record.instances.removeAny { $0.isLost && map.index(of: $0.host) == nil }
   }
 
   /// One switch or breaker explains what many hosts tell: a rack of several, of which none can be reached any more.
@@ -96,7 +105,7 @@ extension Decider {
         removed.insert(instance.number)
       }
     }
-    record.instances.removeAny { removed.contains($0.number) }
+    if !removed.isEmpty { record.instances.removeAny { removed.contains($0.number) } }
   }
 
   /// The instances that something is to be done about: most stand as they are wanted, or have an attempt under way.

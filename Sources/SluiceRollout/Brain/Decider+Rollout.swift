@@ -77,8 +77,6 @@ extension Decider {
     progress()
   }
 
-  var manner: WaveManner { policy.strategy.rules.manner }
-
   func isNewRelease(_ rollout: Rollout) -> Bool { rollout.goal.release != nil && rollout.goal.release != rollout.origin.release }
 
   func planner(_ rollout: Rollout) -> RolloutPlanner { RolloutPlanner(record: record, view: view, rollout: rollout) }
@@ -235,13 +233,15 @@ extension Decider {
   /// Starts what is reserved once its files, a slot and its port are there: it may be given the place of one that another replacement takes away.
   private mutating func start(_ instance: Instance) {
     guard isStaged(instance) else { return }
-    var held = 0
-    for index in record.instances.indices
-    where record.instances[index].host == instance.host && record.instances[index].number != instance.number {
+    var (existing, held) = (0, 0)
+    for index in record.instances.indices where record.instances[index].number != instance.number {
+      let isExisting = record.instances[index].isExisting
+      if isExisting { existing += 1 }
+      guard record.instances[index].host == instance.host else { continue }
       if record.instances[index].port == instance.port { return }
-      if record.instances[index].isExisting { held += 1 }
+      if isExisting { held += 1 }
     }
-    if !fitsUnderCap {
+    guard existing < cap else {
       // One that was lost has come back, or fewer are wanted now: what leaves makes room, and where nothing leaves there is none.
       if !record.instances.contains(where: { $0.condemned != nil && $0.isExisting }) { remove(instance.number) }
       return
@@ -251,11 +251,10 @@ extension Decider {
     open(.start(instance.host, instance: instance.number))
   }
 
-  /// Rule 2, at the moment at which one more would exist.
-  private var fitsUnderCap: Bool {
-    guard let goal = record.rollout?.goal else { return true }
-    let bounds = policy.strategy.rules.bounds(replicas: goal.release == nil ? 0 : goal.replicas)
-    return record.existing < bounds.cap
+  /// Rule 2, which counts at the moment at which one more would exist.
+  private var cap: Int {
+    guard let goal = record.rollout?.goal else { return Int.max }
+    return rules.bounds(replicas: goal.release == nil ? 0 : goal.replicas).cap
   }
 
   private func isGone(_ number: Int?) -> Bool {
@@ -277,7 +276,7 @@ extension Decider {
     guard let goal = record.rollout?.goal, record.rollout?.overridesFloor == false, goal.release != nil else { return true }
     // Where a gateway is silent, it is the gateway that is waited for.
     if requiredGateways.contains(where: { isSilent($0) }) { return false }
-    let bounds = policy.strategy.rules.bounds(replicas: goal.replicas)
+    let bounds = rules.bounds(replicas: goal.replicas)
     let serving = record.serving
     let left = serving.count - (record.serves(instance) ? 1 : 0)
     if left < bounds.floor {
@@ -293,7 +292,8 @@ extension Decider {
       let own = view.map.rackIndex(of: instance.host)
       for (rack, count) in inRack.enumerated() where rack != own {
         if left - count < least {
-          record.rollout?.gate = .rackLossFloor(view.fleet.racks[rack].name, remaining: left - count, floor: least)
+          let name = view.fleet.racks[rack].name
+          record.rollout?.gate = .rackLossFloor(name, remaining: left - count, floor: least)
           return false
         }
       }

@@ -33,14 +33,18 @@ extension Decider {
 
   /// The table's targets, in the order of the instances; the very ones that it has, where they are still right.
   private func composeTargets() -> [TableTarget] {
-    var named: [(place: Int, draining: Bool)] = []
-    named.reserveCapacity(record.instances.count)
-    for place in record.instances.indices { if let draining = isDraining(place) { named.append((place, draining)) } }
     let known = record.table.content?.targets ?? []
-    let isSame =
-      known.count == named.count
-      && known.indices.allSatisfy { known[$0].names(record.instances[named[$0].place], draining: named[$0].draining) }
-    return isSame ? known : named.map { TableTarget(record.instances[$0.place], draining: $0.draining) }
+    var same = 0
+    for place in record.instances.indices {
+      guard let draining = isDraining(place) else { continue }
+      guard same < known.count, known[same].names(record.instances[place], draining: draining) else { return newTargets() }
+      same += 1
+    }
+    return same == known.count ? known : newTargets()
+  }
+
+  private func newTargets() -> [TableTarget] {
+    record.instances.indices.compactMap { place in isDraining(place).map { TableTarget(record.instances[place], draining: $0) } }
   }
 
   /// How the table names the instance at that place; nil where it does not.
@@ -58,7 +62,7 @@ extension Decider {
 
   /// Who is sent where, while two releases are kept apart.
   private mutating func admit(to content: inout TableContent) {
-    guard let rollout = record.rollout, let audience = rollout.audience else { return }
+    guard record.rollout?.audience != nil, let rollout = record.rollout, let audience = rollout.audience else { return }
     var idle: [ReleaseNumber] = []
     for target in content.targets where !record.carriesUsers(target.release) && !idle.contains(target.release) {
       idle.append(target.release)
@@ -150,7 +154,8 @@ extension Decider {
 
   /// Requests are held while a recreate is between its old and its new instances.
   private var hold: Milliseconds? {
-    guard let rollout = record.rollout, let wave = rollout.wave, wave.holds, wave.stage == .running, let queue = manner.holding
+    guard record.rollout?.wave?.holds == true, let rollout = record.rollout, let wave = rollout.wave, wave.stage == .running,
+      let queue = manner.holding
     else { return nil }
     // Where it stands still, whoever serves is let serve.
     if rollout.interrupted || rollout.stoppedBy != nil {

@@ -18,8 +18,10 @@ struct Placement {
   private var remaining: Int
   private var lacking: Int
   private var uses: Uses
-  /// The best place of each rack that was looked at, for an instance that comes from elsewhere.
-  private var bestOfRack: [Int: Candidate?] = [:]
+  /// The best place of each rack, for an instance that comes from elsewhere; nil: not looked at since something there has changed.
+  private var bestOfRack: [Candidate??]
+  /// Whether other programs listen on any port of any host.
+  private let othersListen: Bool
 
   /// The service's own part in one host.
   private struct Use {
@@ -46,23 +48,29 @@ struct Placement {
   /// The service's part in each host of the fleet.
   private struct Uses {
     private let map: FleetMap
-    /// For each rack that the service is on or comes to, that of its hosts; empty for the others.
-    private var ofRack: [[Use]]
+    /// Those of the hosts of the racks that the service is on or comes to.
+    private var uses: [Use] = []
+    /// Where each rack's begin in `uses`; nil: it has none there.
+    private var places: [Int?]
 
     init(_ map: FleetMap) {
       self.map = map
-      ofRack = [[Use]](repeating: [], count: map.racks.count)
+      places = [Int?](repeating: nil, count: map.racks.count)
     }
 
     subscript(host: Int) -> Use {
       get {
         let rack = map.rackOfHost[host]
-        return ofRack[rack].isEmpty ? Use() : ofRack[rack][host - map.racks[rack].lowerBound]
+        return places[rack].map { uses[$0 + host - map.racks[rack].lowerBound] } ?? Use()
       }
       set {
         let rack = map.rackOfHost[host]
-        if ofRack[rack].isEmpty { ofRack[rack] = [Use](repeating: Use(), count: map.racks[rack].count) }
-        ofRack[rack][host - map.racks[rack].lowerBound] = newValue
+        let place = places[rack] ?? uses.count
+        if place == uses.count {
+          places[rack] = place
+          uses.append(contentsOf: repeatElement(Use(), count: map.racks[rack].count))
+        }
+        uses[place + host - map.racks[rack].lowerBound] = newValue
       }
     }
   }
@@ -92,7 +100,9 @@ struct Placement {
     inRack = [Int](repeating: 0, count: map.racks.count)
     remaining = replicas
     lacking = quotas.lacking(inRack)
-    uses = Uses(view.map)
+    uses = Uses(map)
+    bestOfRack = [Candidate??](repeating: nil, count: map.racks.count)
+    othersListen = record.hosts.contains { !$0.listening.isEmpty }
     for holding in view.occupancy.holdings(of: record.service) { uses[holding.host].counted = holding.count }
     hostOfInstance = hosts
     for (place, host) in hosts.enumerated() where host != FleetMap.nowhere && record.instances[place].phase != .retired {
@@ -258,7 +268,7 @@ struct Placement {
     view.occupancy.addPorts(ofOthersThan: record.service, on: host, to: &taken)
     for index in hostOfInstance.indices where hostOfInstance[index] == host { taken.append(record.instances[index].port) }
     for place in placed where place.host == host { taken.append(place.port) }
-    if let state = record.hosts.index(of: map.hosts[host].name, by: \.name) { taken += record.hosts[state].listening }
+    if othersListen { taken += record.host(map.hosts[host].name)?.listening ?? [] }
     if let free = (policy.ports.from...max(policy.ports.from, policy.ports.to)).first(where: { !taken.contains($0) }) { return free }
     return origin.flatMap { $0.host == host && $0.isLeaving ? $0.port : nil }
   }

@@ -5,6 +5,19 @@ struct RolloutPlanner {
   let record: ServiceRecord
   let view: FleetView
   let rollout: Rollout
+  /// The place in the fleet of each instance's host.
+  private let hosts: [Int]
+
+  init(record: ServiceRecord, view: FleetView, rollout: Rollout) {
+    self.init(record: record, view: view, rollout: rollout, hosts: view.map.hosts(of: record.instances))
+  }
+
+  private init(record: ServiceRecord, view: FleetView, rollout: Rollout, hosts: [Int]) {
+    self.record = record
+    self.view = view
+    self.rollout = rollout
+    self.hosts = hosts
+  }
 
   /// The next wave. `settled` in a step: its pools are complete, and what the step waits for is for others to see.
   func next() -> WavePlanner.Step {
@@ -30,8 +43,8 @@ struct RolloutPlanner {
   }
 
   private var replacing: WavePlanner {
-    WavePlanner(
-      record: record, view: view, goal: rollout.goal, goesBack: !rollout.direction.isForward, ignoresFloor: rollout.overridesFloor)
+    let bounds = record.policy.strategy.rules.bounds(replicas: rollout.goal.release == nil ? 0 : rollout.goal.replicas)
+    return planner(rollout.goal, .all, bounds, goesBack: !rollout.direction.isForward)
   }
 
   private func pool(of release: ReleaseNumber, replicas: Int, floor: Int, goesBack: Bool) -> WavePlanner {
@@ -42,9 +55,13 @@ struct RolloutPlanner {
 
   private func planner(_ goal: Goal, _ members: WavePlanner.Members, floor: Int, goesBack: Bool) -> WavePlanner {
     let bounds = record.policy.strategy.rules.bounds(replicas: rollout.goal.replicas)
-    return WavePlanner(
-      record: record, view: view, goal: goal, goesBack: goesBack, ignoresFloor: rollout.overridesFloor, members: members,
-      bounds: Bounds(floor: floor, cap: bounds.cap, surge: bounds.surge))
+    return planner(goal, members, Bounds(floor: floor, cap: bounds.cap, surge: bounds.surge), goesBack: goesBack)
+  }
+
+  private func planner(_ goal: Goal, _ members: WavePlanner.Members, _ bounds: Bounds, goesBack: Bool) -> WavePlanner {
+    WavePlanner(
+      record: record, hosts: hosts, view: view, goal: goal, goesBack: goesBack, ignoresFloor: rollout.overridesFloor, members: members,
+      bounds: bounds)
   }
 
   /// All waves from here on if every action works: the hosts that staging needs. `blocked` says why they would not get to the end.
@@ -56,10 +73,11 @@ struct RolloutPlanner {
       model.instances[index].healthySince = model.instances[index].healthySince ?? .zero
     }
     model.instances.removeAny { $0.condemned != nil || $0.phase == .retired }
+    var hosts = view.map.hosts(of: model.instances)
     while waves.count < limit {
       _ = model.steerAudience()
       guard let rollout = model.rollout else { break }
-      switch RolloutPlanner(record: model, view: view, rollout: rollout).next() {
+      switch RolloutPlanner(record: model, view: view, rollout: rollout, hosts: hosts).next() {
       case .blocked(let failure): return (waves, failure)
       case .waits: return (waves, nil)
       case .settled:
@@ -70,7 +88,9 @@ struct RolloutPlanner {
       case .wave(let replacements, let added):
         waves.append(added)
         let gone = Set(replacements.compactMap(\.old))
-        model.instances.removeAny { gone.contains($0.number) }
+        let staying = model.instances.indices.filter { !gone.contains(model.instances[$0].number) }
+        hosts = staying.map { hosts[$0] } + view.map.hosts(of: added)
+        model.instances = staying.map { model.instances[$0] }
         for var instance in added {
           instance.phase = .serving
           instance.healthySince = .zero

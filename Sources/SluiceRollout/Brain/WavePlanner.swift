@@ -38,15 +38,18 @@ package struct WavePlanner {
   private let members: Members
   /// The host of each of the record's instances. The planner speaks of instances by their places in the record.
   private let hosts: [Int]
+  private let manner: WaveManner
 
   package init(record: ServiceRecord, view: FleetView, goal: Goal, goesBack: Bool, ignoresFloor: Bool = false) {
     let bounds = record.policy.strategy.rules.bounds(replicas: goal.release == nil ? 0 : goal.replicas)
-    self.init(record: record, view: view, goal: goal, goesBack: goesBack, ignoresFloor: ignoresFloor, members: .all, bounds: bounds)
+    self.init(
+      record: record, hosts: view.map.hosts(of: record.instances), view: view, goal: goal, goesBack: goesBack, ignoresFloor: ignoresFloor,
+      members: .all, bounds: bounds)
   }
 
-  /// For one of the pools of a rollout by steps.
+  /// For one of the pools of a rollout by steps, or for all; `hosts` are those of the record's instances.
   init(
-    record: ServiceRecord, view: FleetView, goal: Goal, goesBack: Bool, ignoresFloor: Bool, members: Members, bounds: Bounds
+    record: ServiceRecord, hosts: [Int], view: FleetView, goal: Goal, goesBack: Bool, ignoresFloor: Bool, members: Members, bounds: Bounds
   ) {
     self.record = record
     self.view = view
@@ -55,7 +58,8 @@ package struct WavePlanner {
     self.members = members
     self.bounds = bounds
     conforms = Conformity(record: record, view: view, goal: goal, goesBack: goesBack)
-    hosts = view.map.hosts(of: record.instances)
+    self.hosts = hosts
+    manner = record.policy.strategy.rules.manner
   }
 
   private var serving: Int { record.serving.count { members.contains(record.instances[$0]) } }
@@ -97,7 +101,7 @@ package struct WavePlanner {
   /// All is as the goal says, but for the spread: a rack that has more than `maxSkew` allows gives to those that have room again.
   private func balancing(_ keep: [Int]) -> Step {
     guard case .all = members, goal.release != nil, !conforms.goesBack, record.policy.placement.maxSkew != nil,
-      record.policy.strategy.rules.manner.holding == nil, keep.allSatisfy({ record.serves(record.instances[$0]) }),
+      manner.holding == nil, keep.allSatisfy({ record.serves(record.instances[$0]) }),
       !record.instances.contains(where: { $0.isLost || $0.condemned != nil })
     else { return .settled }
     var draft = Draft(planner: self, staying: keep, ignoresFloor: ignoresFloor)
@@ -107,7 +111,7 @@ package struct WavePlanner {
 
   private func draft(_ leaving: [Int], missing: Int, staying: [Int], ignoresFloor: Bool) -> Draft {
     var draft = Draft(planner: self, staying: staying, ignoresFloor: ignoresFloor)
-    if record.policy.strategy.rules.manner.holding != nil {
+    if manner.holding != nil {
       draft.recreate(leaving: leaving, missing: missing)
     } else {
       draft.roll(leaving: leaving, missing: missing)
@@ -173,7 +177,7 @@ package struct WavePlanner {
       let serving = planner.serving
       var takeable = ignoresFloor ? Int.max / 2 : max(0, serving - bounds.floor)
       var missing = missing
-      let byRack = planner.record.policy.strategy.rules.manner.rackOrder
+      let byRack = planner.manner.rackOrder
       // A stopped service has nothing to keep serving.
       if planner.goal.release == nil { takeable = Int.max / 2 }
 
@@ -234,7 +238,7 @@ package struct WavePlanner {
         standing.removeAll { $0 == old }
         append(Replacement(old: number(old), new: new.number, order: addable > 0 ? .newFirst : .oldFirst), new, rack: nil)
         if addable > 0 { addable -= 1 } else { takeable -= 1 }
-        if planner.record.policy.strategy.rules.manner.rackOrder { return }
+        if planner.manner.rackOrder { return }
       }
     }
 

@@ -84,6 +84,36 @@ package enum AttemptObject: Hashable, Codable, Sendable {
   case replica
 }
 
+/// The objects that attempts are open on.
+struct OccupiedObjects: Hashable, Sendable {
+  /// The numbers of instances, rising.
+  private var instances: [Int] = []
+  private var others: Set<AttemptObject> = []
+
+  init(_ attempts: [Attempt]) { for attempt in attempts { insert(attempt.action.object) } }
+
+  func contains(_ object: AttemptObject) -> Bool {
+    if case .instance(let number) = object { instances.index(of: number, by: \.self) != nil } else { others.contains(object) }
+  }
+
+  mutating func insert(_ object: AttemptObject) {
+    guard case .instance(let number) = object else {
+      others.insert(object)
+      return
+    }
+    let place = instances.partitioningIndex { $0 >= number }
+    if place == instances.count || instances[place] != number { instances.insert(number, at: place) }
+  }
+
+  mutating func remove(_ object: AttemptObject) {
+    if case .instance(let number) = object {
+      if let place = instances.index(of: number, by: \.self) { instances.remove(at: place) }
+    } else {
+      others.remove(object)
+    }
+  }
+}
+
 /// How an attempt ended.
 package enum AttemptResult: Hashable, Codable, Sendable {
   /// Done; what was seen along with it.

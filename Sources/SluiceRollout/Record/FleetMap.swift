@@ -41,7 +41,7 @@ package final class FleetMap: Sendable {
   }
 
   /// How many of the instances at these places of `instances` each rack has, by its place in `racks`.
-  package func countByRack(_ instances: [Instance], at places: some Sequence<Int>) -> [Int] {
+  func countByRack(_ instances: [Instance], at places: some Sequence<Int>) -> [Int] {
     var counts = [Int](repeating: 0, count: racks.count)
     for place in places { if let host = numbers[instances[place].host] { counts[rackOfHost[host]] += 1 } }
     return counts
@@ -56,23 +56,23 @@ package final class FleetMap: Sendable {
   func rack(ofHostAt host: Int) -> RackName? { host == Self.nowhere ? nil : hosts[host].rack }
 
   /// The place of a host's rack in `racks`.
-  func rackIndex(of name: HostName) -> Int? { numbers[name].map { rackOfHost[$0] } }
+  package func rackIndex(of name: HostName) -> Int? { numbers[name].map { rackOfHost[$0] } }
 }
 
 /// The slots and ports that the instances of all services hold: another one is made when some service's instances have changed.
 ///
 /// A service sees in it what the others hold. Its own part may be older than its record, and is left out wherever it decides.
-package struct Occupancy: Sendable {
+package final class Occupancy: Sendable {
   let map: FleetMap
   let cordons: [HostName]
   /// What is held on each host.
-  private var reservations: [[Reservation]]
+  private let reservations: [[Reservation]]
   /// What each service holds.
-  private var holdingsOfService: [ServiceName: [Holding]]
+  private let holdingsOfService: [ServiceName: [Holding]]
   /// Which hosts are cordoned.
   let isCordoned: [Bool]
   /// The free slots of each rack's hosts that have the labels asked for, for each set of labels that a service asks for.
-  private var rooms: [Room]
+  private let rooms: [Room]
 
   /// The instances of a service on one host.
   struct Holding: Hashable {
@@ -99,28 +99,42 @@ package struct Occupancy: Sendable {
     var isCordoned = [Bool](repeating: false, count: map.hosts.count)
     for host in cordons { if let index = map.index(of: host) { isCordoned[index] = true } }
     self.isCordoned = isCordoned
-    rooms = []
-    for record in records { addRoom(labels: record.policy.placement.require) }
+    var rooms: [Room] = []
+    for labels in records.map(\.policy.placement.require) where !rooms.contains(where: { $0.labels == labels }) {
+      rooms.append(Room(labels: labels, free: Self.room(map, isCordoned, reservations, labels: labels)))
+    }
+    self.rooms = rooms
+  }
+
+  /// The same as `old` with what the service holds as its record says now.
+  private init(_ old: Occupancy, replacing record: ServiceRecord) {
+    map = old.map
+    cordons = old.cordons
+    isCordoned = old.isCordoned
+    var reservations = old.reservations
+    var rooms = old.rooms
+    let before = old.holdings(of: record.service)
+    for holding in before { reservations[holding.host].removeAll { $0.instance.service == record.service } }
+    let now = Self.reserve(record, map, &reservations)
+    for host in Set((before + now).map(\.host)).sorted() where !isCordoned[host] {
+      let slots = map.slots[host]
+      let difference = max(0, slots - reservations[host].count) - max(0, slots - old.reservations[host].count)
+      if difference == 0 { continue }
+      for index in rooms.indices where map.hosts[host].has(rooms[index].labels) { rooms[index].free[map.rackOfHost[host]] += difference }
+    }
+    let labels = record.policy.placement.require
+    if !rooms.contains(where: { $0.labels == labels }) {
+      rooms.append(Room(labels: labels, free: Self.room(map, isCordoned, reservations, labels: labels)))
+    }
+    var holdings = old.holdingsOfService
+    holdings[record.service] = now
+    holdingsOfService = holdings
+    self.reservations = reservations
+    self.rooms = rooms
   }
 
   /// The same with what the service holds as its record says now.
-  package func replacing(_ record: ServiceRecord) -> Occupancy {
-    var new = self
-    let old = holdings(of: record.service)
-    for holding in old { new.reservations[holding.host].removeAll { $0.instance.service == record.service } }
-    let now = Self.reserve(record, map, &new.reservations)
-    new.holdingsOfService[record.service] = now
-    for host in Set((old + now).map(\.host)).sorted() where !isCordoned[host] {
-      let slots = map.hosts[host].slots
-      let difference = max(0, slots - new.reservations[host].count) - max(0, slots - reservations[host].count)
-      if difference == 0 { continue }
-      for index in rooms.indices where map.hosts[host].has(rooms[index].labels) {
-        new.rooms[index].free[map.rackOfHost[host]] += difference
-      }
-    }
-    new.addRoom(labels: record.policy.placement.require)
-    return new
-  }
+  package func replacing(_ record: ServiceRecord) -> Occupancy { Occupancy(self, replacing: record) }
 
   /// Holds the slots and ports of a record's instances; on which hosts, in the fleet's order.
   private static func reserve(_ record: ServiceRecord, _ map: FleetMap, _ reservations: inout [[Reservation]]) -> [Holding] {
@@ -136,11 +150,6 @@ package struct Occupancy: Sendable {
       if holdings.last?.host == host { holdings[holdings.count - 1].count += 1 } else { holdings.append(Holding(host: host, count: 1)) }
     }
     return holdings
-  }
-
-  private mutating func addRoom(labels: [String: String]) {
-    if rooms.contains(where: { $0.labels == labels }) { return }
-    rooms.append(Room(labels: labels, free: Self.room(map, isCordoned, reservations, labels: labels)))
   }
 
   /// What services other than `service` hold on a host.

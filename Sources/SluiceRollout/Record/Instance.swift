@@ -70,6 +70,18 @@ package struct Instance: Hashable, Codable, Sendable {
   package var takesPlace: Bool { isExisting || phase == .reserved }
 }
 
+extension [Instance] {
+  /// Whether these are the same instances, as far as the others have come: what the two make of the same release, host and port.
+  func stand(as others: [Instance]) -> Bool {
+    count == others.count
+      && indices.allSatisfy { index in
+        self[index].number == others[index].number && self[index].phase == others[index].phase
+          && self[index].condemned == others[index].condemned && self[index].healthySince == others[index].healthySince
+          && self[index].admittedBy == others[index].admittedBy
+      }
+  }
+}
+
 /// How far an instance has come. Each phase names what may follow; `absorb` and `decide` are the only ones to move it.
 package enum InstancePhase: Hashable, Codable, Sendable {
   /// Slot and port are held in the record; nothing was sent to the host. → starting, or removed.

@@ -3,11 +3,17 @@ extension Array {
   mutating func removeAny(where goes: (Element) -> Bool) {
     if contains(where: goes) { self = filter { !goes($0) } }
   }
+
+  /// In order of its keys: itself, where it is that already.
+  func inOrder(by key: (Element) -> some Comparable) -> [Element] {
+    let isOrdered = indices.dropFirst().allSatisfy { key(self[$0 - 1]) <= key(self[$0]) }
+    return isOrdered ? self : sorted { key($0) < key($1) }
+  }
 }
 
 extension RandomAccessCollection {
   /// The first place at which `belongsBehind` holds, in a collection in which it holds from some place on.
-  package func partitioningIndex(where belongsBehind: (Element) -> Bool) -> Index {
+  @inlinable package func partitioningIndex(where belongsBehind: (Element) -> Bool) -> Index {
     var low = startIndex
     var count = count
     while count > 0 {

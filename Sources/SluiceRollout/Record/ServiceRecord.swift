@@ -87,7 +87,7 @@ package struct ServiceRecord: Hashable, Codable, Sendable {
     guard instance.phase == .serving, instance.condemned == nil, instance.healthySince == nil, carriesUsers(instance.release) else {
       return false
     }
-    let verdicts = gateways.map { gateway($0)?.verdicts(on: [instance])[0] ?? .unknown }
+    let verdicts = gateways.map { gateway($0)?.verdict(on: instance) ?? .unknown }
     return verdicts.contains(.unknown) && !verdicts.contains(.unhealthy)
   }
 
@@ -197,20 +197,26 @@ package struct GatewayState: Hashable, Codable, Sendable {
   package func target(_ instance: Int) -> TargetFact? { targets.index(of: instance, by: \.instance).map { targets[$0] } }
   func knows(_ instance: Int) -> Bool { targets.index(of: instance, by: \.instance) != nil }
 
-  /// What it says of instances, which are in order of their numbers: nothing while it cannot be asked, or while its table is from before the
-  /// instance was let in.
-  package func verdicts(on instances: [Instance]) -> [Verdict] {
-    var verdicts = [Verdict](repeating: .unknown, count: instances.count)
-    guard reach.isReachable, let revision else { return verdicts }
+  /// What it says of an instance: nothing while it cannot be asked, or while its table is from before the instance was let in.
+  package func verdict(on instance: Instance) -> Verdict {
+    guard reach.isReachable, let revision, let since = instance.admittedBy, revision >= since,
+      let place = targets.index(of: instance.number, by: \.instance)
+    else { return .unknown }
+    return targets[place].healthy ? .healthy : .unhealthy
+  }
+
+  /// Leaves `healthy` true for those of the instances only that it calls so; both are in order of the instances' numbers.
+  func withdraw(_ healthy: inout [Bool], of instances: [Instance]) {
+    let asked = reach.isReachable ? revision : nil
     var target = targets.startIndex
     for index in instances.indices {
       while target < targets.endIndex, targets[target].instance < instances[index].number { target += 1 }
-      guard target < targets.endIndex else { break }
-      if targets[target].instance == instances[index].number, let since = instances[index].admittedBy, revision >= since {
-        verdicts[index] = targets[target].healthy ? .healthy : .unhealthy
+      let isNamed = target < targets.endIndex && targets[target].instance == instances[index].number
+      guard let asked, let since = instances[index].admittedBy, isNamed, asked >= since, targets[target].healthy else {
+        healthy[index] = false
+        continue
       }
     }
-    return verdicts
   }
 
   package enum Verdict: Hashable, Sendable { case healthy, unhealthy, unknown }
