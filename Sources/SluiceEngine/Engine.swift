@@ -217,7 +217,9 @@ package struct Engine: Sendable {
   }
 
   private func isOpen(_ attempt: Int, of service: ServiceName) -> Bool {
-    index(of: service).map { records[$0].attempt(attempt) != nil } ?? false
+    guard let index = index(of: service) else { return false }
+    let place = records[index].attempts.partitioningIndex { $0.id >= attempt }
+    return place < records[index].attempts.count && records[index].attempts[place].id == attempt
   }
 
   /// The attempts that this controller has sent and that the events do not end.

@@ -51,15 +51,13 @@ struct Decider {
     self.wall = wall
     occupied = OccupiedObjects(record.attempts)
     suspectsHosts = record.hosts.contains(where: \.needsLook)
-    rules = record.policy.strategy.rules
-    manner = rules.manner
+    manner = record.policy.strategy.rules.manner
     followPolicy()
   }
 
   /// After the policy was changed for another.
   mutating func followPolicy() {
-    rules = policy.strategy.rules
-    manner = rules.manner
+    manner = policy.strategy.rules.manner
     gateways = view.processes(of: record.policy.route)
     requiredGateways = view.requiredGateways(record)
   }
@@ -72,8 +70,6 @@ struct Decider {
   private(set) var occupied: OccupiedObjects
   /// Whether a host may be among those that are to be looked at before anything else is sent to them.
   var suspectsHosts: Bool
-  /// What sets the service's strategy apart.
-  private(set) var rules: any ReleaseStrategy
   private(set) var manner: WaveManner
   /// The gateways of the route.
   private(set) var gateways: [GatewayID] = []
@@ -83,14 +79,14 @@ struct Decider {
   mutating func pass() {
     // The time at a gate is not counted, also where nothing was heard meanwhile.
     if let gate = record.rollout?.gate, !gate.isCounted { progress() }
-    if record.rollout != nil { record.rollout?.gate = nil }
+    record.rollout?.gate = nil
     admitGateways()
     // What gateways say under tables that this record has not seen is no ground for anything.
     if isBehindGateways { composeTable() }
     trackHealth()
     loseInstances()
     steerAudience()
-    if record.rollout != nil { advanceRollout() }
+    if record.isRolling { advanceRollout() }
     moveInstances()
     composeTable()
     sendTables()
@@ -99,14 +95,13 @@ struct Decider {
   }
 
   /// Whether the pass has done nothing but open attempts: no further pass would find more to do.
-  func hasOnlyOpened(since before: ServiceRecord) -> Bool {
-    if record.attempts.count < before.attempts.count { return false }
-    if record.nextAttempt == before.nextAttempt { return !record.differs(from: before) }
-    guard record.instances.stand(as: before.instances) else { return false }
-    var settled = before
-    settled.attempts = record.attempts
-    settled.nextAttempt = record.nextAttempt
-    return record == settled
+  func hasOnlyOpened(since before: consuming ServiceRecord) -> Bool {
+    guard record.attempts.count >= before.attempts.count, record.instances.stand(as: before.instances) else { return false }
+    if record.nextAttempt > before.nextAttempt {
+      before.attempts = record.attempts
+      before.nextAttempt = record.nextAttempt
+    }
+    return record == before
   }
 
   // MARK: The few ways to change the record

@@ -261,15 +261,17 @@ extension Decider {
 
   /// Whether every gateway that counts has acknowledged the newest table, or has forgotten the service where that was asked.
   var everyGatewayHasTheTable: Bool {
-    guard record.table.content != nil else { return record.gateways.allSatisfy { $0.excluded || $0.revision == nil } }
-    return everyGateway { $0.revision == record.table.revision }
+    guard !record.table.isEmpty else { return record.gateways.allSatisfy { $0.excluded || $0.revision == nil } }
+    let revision = record.table.revision
+    return everyGateway { $0.revision == revision }
   }
 
   /// Whether each of the gateways whose word is needed is known, and so.
   private func everyGateway(_ isSo: (GatewayState) -> Bool) -> Bool {
-    requiredGateways.allSatisfy { id in
-      record.gateways.firstIndex { $0.id == id }.map { isSo(record.gateways[$0]) } ?? false
+    for id in requiredGateways {
+      guard let place = record.gateways.firstIndex(where: { $0.id == id }), isSo(record.gateways[place]) else { return false }
     }
+    return true
   }
 
   /// Looks again at hosts where something is in doubt. One that has become unreachable is looked at by whoever sees it next.

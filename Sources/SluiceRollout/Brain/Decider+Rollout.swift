@@ -26,7 +26,7 @@ extension Decider {
     switch rollout.stage {
     case .preparing: if !isKeptFromBeginning(rollout) { prepare(rollout) }
     case .preDeploy: if runTask(rollout) { enter(.waves) }
-    case .waves: if rollout.wave == nil { beginWave(rollout) } else { runWave() }
+    case .waves: if case nil = rollout.wave { beginWave(rollout) } else { runWave() }
     case .postDeploy:
       enter(.closing)
     case .closing:
@@ -96,7 +96,7 @@ extension Decider {
     record.instances.removeAny { $0.condemned == nil && $0.phase == .reserved }
     if record.instances.contains(where: { $0.condemned == nil && $0.isExisting && !$0.isSettled }) { return }
     // Every gateway has the last table, and its word on health, before anything more is taken out. One that is silent is a gate (`noteGate`).
-    if record.table.content != nil, !everyGatewayHasTheTable || requiredGateways.contains(where: { isSilent($0) }) { return }
+    if !record.table.isEmpty, !everyGatewayHasTheTable || requiredGateways.contains(where: { isSilent($0) }) { return }
     let next = planner(rollout).next()
     // After the last wave there is nothing to rest for.
     if case .wave = next, let rest = rollout.restUntil, rest > now { return wake(at: rest) }
@@ -254,7 +254,7 @@ extension Decider {
   /// Rule 2, which counts at the moment at which one more would exist.
   private var cap: Int {
     guard let goal = record.rollout?.goal else { return Int.max }
-    return rules.bounds(replicas: goal.release == nil ? 0 : goal.replicas).cap
+    return policy.strategy.rules.bounds(replicas: goal.release == nil ? 0 : goal.replicas).cap
   }
 
   private func isGone(_ number: Int?) -> Bool {
@@ -276,7 +276,7 @@ extension Decider {
     guard let goal = record.rollout?.goal, record.rollout?.overridesFloor == false, goal.release != nil else { return true }
     // Where a gateway is silent, it is the gateway that is waited for.
     if requiredGateways.contains(where: { isSilent($0) }) { return false }
-    let bounds = rules.bounds(replicas: goal.replicas)
+    let bounds = policy.strategy.rules.bounds(replicas: goal.replicas)
     let serving = record.serving
     let left = serving.count - (record.serves(instance) ? 1 : 0)
     if left < bounds.floor {

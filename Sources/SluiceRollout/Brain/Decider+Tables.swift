@@ -4,19 +4,20 @@ extension Decider {
   /// The table follows from the instances; its revision rises whenever it differs from the last one.
   mutating func composeTable() {
     guard let route = policy.route, !gateways.isEmpty else {
-      if record.table.content != nil { raise(nil) }
+      if !record.table.isEmpty { raise(nil) }
       return
     }
     let targets = composeTargets()
     let release = record.goal?.release ?? record.stable?.release
-    if record.table.content == nil, targets.isEmpty, !isBehindGateways { return }
+    if record.table.isEmpty, targets.isEmpty, !isBehindGateways { return }
     // The probe of the newest release that is wanted: all targets of a route are asked alike. Where none is wanted, what is there only drains.
     let readiness =
       release.flatMap { record.release($0) }?.spec.readiness ?? record.table.content?.readiness ?? record.releases.last?.spec.readiness
       ?? ReadinessCheck(probe: .tcp)
     var content = TableContent(route: route, readiness: readiness, drain: policy.drain, targets: targets, hold: hold)
     admit(to: &content)
-    if content != record.table.content || isBehindGateways || takeBackFallBack() { raise(content) }
+    let isNews = content != record.table.content
+    if isNews { raise(content) } else if isBehindGateways { raise(content) } else if takeBackFallBack() { raise(content) }
     // Both are in order of the instances' numbers.
     var target = targets.startIndex
     for index in record.instances.indices {
@@ -129,7 +130,10 @@ extension Decider {
 
   /// A gateway has a newer table than this record knows: the record is an older copy that was gone on from.
   var isBehindGateways: Bool {
-    record.gateways.contains { state in state.revision.map { $0 > record.table.revision } ?? false }
+    for place in record.gateways.indices {
+      if let revision = record.gateways[place].revision, revision > record.table.revision { return true }
+    }
+    return false
   }
 
   private var nextRevision: Revision {
@@ -177,7 +181,7 @@ extension Decider {
     for state in record.gateways where !state.excluded || state.reach.isReachable {
       if !gateways.contains(state.id) {
         if state.revision != nil { open(.removeTable(state.id)) }
-      } else if record.table.content != nil, state.revision != record.table.revision {
+      } else if !record.table.isEmpty, state.revision != record.table.revision {
         // A table that was overtaken in the same decision is never sent: its content is gone.
         if let overtaken = opened.first(where: { $0.action.object == .gateway(state.id) }),
           overtaken.action != .setTable(state.id, record.table.revision)
@@ -193,13 +197,13 @@ extension Decider {
 
   /// A gateway that does not answer stands in the way by name.
   mutating func noteGate() {
-    guard record.rollout != nil, record.rollout?.gate == nil else { return }
+    guard record.isRolling, case nil = record.rollout?.gate else { return }
     for id in requiredGateways {
       guard let index = record.gateways.firstIndex(where: { $0.id == id }), case .unreachable(let why) = record.gateways[index].reach
       else { continue }
       record.rollout?.gate = .gatewayUnreachable(id, why)
       // A look at it again may find it back.
-      let isCurrent = record.table.content != nil && record.gateways[index].revision == record.table.revision
+      let isCurrent = !record.table.isEmpty && record.gateways[index].revision == record.table.revision
       if isCurrent { open(.setTable(id, record.table.revision)) }
       return progress()
     }

@@ -18,8 +18,9 @@ struct Placement {
   private var remaining: Int
   private var lacking: Int
   private var uses: Uses
-  /// The best place of each rack, for an instance that comes from elsewhere; nil: not looked at since something there has changed.
-  private var bestOfRack: [Candidate??]
+  /// The best place of each rack, for an instance that comes from elsewhere; nil: not looked at since something there has changed. Empty while
+  /// none was looked at.
+  private var bestOfRack: [Candidate??] = []
   /// Whether other programs listen on any port of any host.
   private let othersListen: Bool
 
@@ -50,27 +51,26 @@ struct Placement {
     private let map: FleetMap
     /// Those of the hosts of the racks that the service is on or comes to.
     private var uses: [Use] = []
-    /// Where each rack's begin in `uses`; nil: it has none there.
-    private var places: [Int?]
+    /// Where each rack's begin in `uses`; negative: it has none there.
+    private var places: [Int]
 
     init(_ map: FleetMap) {
       self.map = map
-      places = [Int?](repeating: nil, count: map.racks.count)
+      places = [Int](repeating: -1, count: map.racks.count)
     }
 
     subscript(host: Int) -> Use {
       get {
         let rack = map.rackOfHost[host]
-        return places[rack].map { uses[$0 + host - map.racks[rack].lowerBound] } ?? Use()
+        return places[rack] < 0 ? Use() : uses[places[rack] + host - map.racks[rack].lowerBound]
       }
       set {
         let rack = map.rackOfHost[host]
-        let place = places[rack] ?? uses.count
-        if place == uses.count {
-          places[rack] = place
+        if places[rack] < 0 {
+          places[rack] = uses.count
           uses.append(contentsOf: repeatElement(Use(), count: map.racks[rack].count))
         }
-        uses[place + host - map.racks[rack].lowerBound] = newValue
+        uses[places[rack] + host - map.racks[rack].lowerBound] = newValue
       }
     }
   }
@@ -101,7 +101,6 @@ struct Placement {
     remaining = replicas
     lacking = quotas.lacking(inRack)
     uses = Uses(map)
-    bestOfRack = [Candidate??](repeating: nil, count: map.racks.count)
     othersListen = record.hosts.contains { !$0.listening.isEmpty }
     for holding in view.occupancy.holdings(of: record.service) { uses[holding.host].counted = holding.count }
     hostOfInstance = hosts
@@ -128,8 +127,10 @@ struct Placement {
     inRack[rack] -= 1
     if inRack[rack] < quotas.least[rack] { lacking += 1 }
     remaining += 1
-    bestOfRack[rack] = nil
+    forgetBest(of: rack)
   }
+
+  private mutating func forgetBest(of rack: Int) { if !bestOfRack.isEmpty { bestOfRack[rack] = nil } }
 
   private var policy: ServicePolicy { record.policy }
 
@@ -137,7 +138,7 @@ struct Placement {
   mutating func vacate(_ old: Int) {
     guard leaving.insert(old).inserted, record.instances[old].phase != .retired, let host = host(of: old) else { return }
     uses[host].slots -= 1
-    bestOfRack[map.rackOfHost[host]] = nil
+    forgetBest(of: map.rackOfHost[host])
   }
 
   /// Takes a slot and a port for instance `number`, near `old` where that keeps the spread; nil when no eligible host has both.
@@ -148,7 +149,7 @@ struct Placement {
     placed.append((best.host, best.port))
     uses[best.host].slots += 1
     count(best.host)
-    bestOfRack[map.rackOfHost[best.host]] = nil
+    forgetBest(of: map.rackOfHost[best.host])
     return instance
   }
 
@@ -178,6 +179,7 @@ struct Placement {
     }
     let oldRack = origin.map { map.rackOfHost[$0.host] }
     if let oldRack, keepsSpread(oldRack), let near = best(of: oldRack, near: origin), near.rank.lacking == 0 { return near }
+    if bestOfRack.isEmpty { bestOfRack = [Candidate??](repeating: nil, count: map.racks.count) }
     var best: (rack: (Int, Int, Int, Int), candidate: Candidate)?
     for rack in map.racks.indices {
       var key = (keepsSpread(rack) ? 0 : 1, 0, rack == oldRack ? 0 : 1, inRack[rack])
@@ -280,9 +282,13 @@ struct Placement {
     // The level up to which all are filled, and the odd ones in the fleet's order.
     var left = min(replicas, room.reduce(0, +))
     while left > 0 {
-      let open = room.indices.filter { quota[$0] < room[$0] }
-      let level = max(1, min(left / open.count, open.map { room[$0] - quota[$0] }.min() ?? 0))
-      for rack in open.prefix(left) {
+      var (open, least) = (0, Int.max)
+      for rack in room.indices where quota[rack] < room[rack] {
+        open += 1
+        least = min(least, room[rack] - quota[rack])
+      }
+      let level = max(1, min(left / open, least))
+      for rack in room.indices where left > 0 && quota[rack] < room[rack] {
         quota[rack] += level
         left -= level
       }
@@ -290,7 +296,8 @@ struct Placement {
     // Where racks cannot share evenly, any of the evenly filled ones may take the odd one, and the others have theirs all the same.
     var quotas = Quotas(share: quota, most: quota, least: [Int](repeating: 0, count: quota.count))
     if let most = quota.max(), most > 0, let skew = record.policy.placement.maxSkew {
-      let least = room.indices.lazy.filter { room[$0] > 0 }.map { quota[$0] }.min() ?? 0
+      var least = Int.max
+      for rack in room.indices where room[rack] > 0 { least = min(least, quota[rack]) }
       for rack in room.indices where room[rack] > 0 {
         quotas.most[rack] = max(quota[rack], min(room[rack], min(most, least + skew)))
         quotas.least[rack] = min(quota[rack], max(0, most - skew))

@@ -60,6 +60,9 @@ package struct ServiceRecord: Hashable, Codable, Sendable {
   package var service: ServiceName { policy.name }
   package var revision: Revision { Revision(epoch: fence?.epoch ?? 0, version: version) }
 
+  /// Whether a rollout is under way. (`rollout != nil` would copy it to compare it.)
+  package var isRolling: Bool { if case .some = rollout { true } else { false } }
+
   package func instance(_ number: Int) -> Instance? { instances.index(of: number, by: \.number).map { instances[$0] } }
   package func release(_ number: ReleaseNumber) -> Release? { releases.first { $0.number == number } }
   package func host(_ name: HostName) -> HostState? { hosts.index(of: name, by: \.name).map { hosts[$0] } }
@@ -68,7 +71,7 @@ package struct ServiceRecord: Hashable, Codable, Sendable {
   package func openAttempt(on object: AttemptObject) -> Attempt? { attempts.first { $0.action.object == object } }
   /// Whether anything is not as in the other; what changes most often is looked at first.
   package func differs(from other: ServiceRecord) -> Bool {
-    nextAttempt != other.nextAttempt || attempts.count != other.attempts.count || self != other
+    nextAttempt != other.nextAttempt || attempts.count != other.attempts.count || !instances.stand(as: other.instances) || self != other
   }
 
   /// How many instances may hold a process: what the cap counts.
@@ -229,6 +232,9 @@ package struct TableState: Hashable, Codable, Sendable {
   @Boxed package var content: TableContent?
 
   package init() { revision = Revision(epoch: 0, version: 0) }
+
+  /// Whether nothing is routed.
+  package var isEmpty: Bool { if case .none = content { true } else { false } }
 }
 
 /// A route's whole table: what each gateway is given.
