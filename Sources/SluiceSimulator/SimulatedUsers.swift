@@ -71,13 +71,15 @@ extension Simulation {
     let stable = up.filter { $0.release != split?.release }
     let isStableSick = stable.count < content.targets.count { state.routes($0.instance) && $0.release != split?.release }
     var count = state.counts.last ?? SplitCount(generation: Revision(epoch: 0, version: 0))
+    if let split { expect(split, at: id) }
+    var sightings = scene.sightings[id] ?? []
     for place in 0..<SimulatedUsers.perSecond {
       let user = (state.nextUser + place) % SimulatedUsers.count
       let isCanary = split != nil && state.sides[user]
       let spills = isCanary ? canary.isEmpty : sabotage == .stableSpills && split != nil && isStableSick
       let pool = isCanary != spills ? canary : stable
       let target = pool.isEmpty ? nil : pool[place % pool.count]
-      if let split { follow(user, isCanary: isCanary, split, id) }
+      if let split, !scene.stateWasLost { follow(user, isCanary: isCanary, split, id, &sightings) }
       check(user, isCanary: isCanary, spills: spills, servedBy: target, split, id)
       guard split != nil else { continue }
       let (failed, slow) = meets(target, spills: spills)
@@ -88,6 +90,7 @@ extension Simulation {
       }
       if isCanary, let rollout = state.rollout { scene.met[rollout, default: 0] += 1 }
     }
+    scene.sightings[id] = sightings
     scene.gateways[id]?.nextUser = (state.nextUser + SimulatedUsers.perSecond) % SimulatedUsers.count
     guard split != nil, let last = state.counts.indices.last else { return }
     scene.gateways[id]?.counts[last] = count

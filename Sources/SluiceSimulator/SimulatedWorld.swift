@@ -22,7 +22,7 @@ struct SimulatedHost {
   var formers: [ServiceName: FenceHolder] = [:]
   var instances: [Int: Running] = [:]
   var releases: Set<Digest> = []
-  var copy: ServiceRecord?
+  @Boxed var copy: ServiceRecord? = nil
   /// No room for another release.
   var full = false
   /// Its answers take long.
@@ -100,9 +100,9 @@ struct SimulatedGateway {
   /// It has sent all users to the stable release on its own.
   var fellBack = false
   var fence: Fence?
-  var content: TableContent?
+  @Boxed var content: TableContent? = nil
   var revision: Revision?
-  var copy: ServiceRecord?
+  @Boxed var copy: ServiceRecord? = nil
   var healthy: Set<Int> = []
   var inFlight: [Int: Int] = [:]
   /// When a target's draining became known here.

@@ -107,7 +107,7 @@ extension Simulation {
 
   /// Rule 11 on something that people read.
   mutating func checkSecrets(_ text: String, in place: String) {
-    if text.contains("tiger-") { violate("11", "\(place) holds a secret: \(text)") }
+    if text.holdsSecret { violate("11", "\(place) holds a secret: \(text)") }
   }
 
   /// Rule 11 on a record that leaves the controller: every text in it that comes from outside.
@@ -124,5 +124,17 @@ extension Simulation {
       for name in release.spec.run.env.keys.sorted() { checkSecrets(release.spec.run.env[name] ?? "", in: "the record") }
     }
     for gateway in record.gateways { for target in gateway.targets { checkSecrets(target.probe, in: "the record") } }
+  }
+}
+
+extension String {
+  /// Whether it holds a value that only secrets have. (`contains` takes ten times as long.)
+  fileprivate var holdsSecret: Bool {
+    var rest = utf8[...]
+    while let start = rest.firstIndex(of: UInt8(ascii: "t")) {
+      if rest[start...].starts(with: "tiger-".utf8) { return true }
+      rest = rest[start...].dropFirst()
+    }
+    return false
   }
 }

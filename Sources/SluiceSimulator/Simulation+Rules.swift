@@ -40,10 +40,12 @@ extension Simulation {
     let replicas = rollout.goal.release == nil ? 0 : rollout.goal.replicas
     let bounds = scene.plan.policy.strategy.rules.bounds(replicas: replicas)
     let taken = after.instances.filter { instance in
+      guard instance.condemned != nil, let was = before.instance(instance.number), was.condemned == nil, before.serves(was) else {
+        return false
+      }
       // What a gateway has just called unhealthy was taken by a fault; what is found gone was taken before.
       if instance.phase == .retired || scene.hosts[instance.host]?.instances[instance.number] == nil { return false }
-      if after.gateways.contains(where: { $0.target(instance.number)?.healthy == false }) { return false }
-      return instance.condemned != nil && before.instance(instance.number).map { $0.condemned == nil && before.serves($0) } ?? false
+      return !after.gateways.contains { $0.target(instance.number)?.healthy == false }
     }
     scene.everServed.formUnion(after.instances.lazy.filter(\.isServing).map(\.number))
     let serving = after.instances.count(where: after.serves)
@@ -62,11 +64,9 @@ extension Simulation {
   private mutating func checkMemory(_ record: ServiceRecord) {
     // A controller that goes on from a copy does not know of what came after it.
     guard !scene.stateWasLost else { return }
-    for name in scene.hosts.keys.sorted() {
-      for number in scene.hosts[name]?.instances.keys.sorted() ?? [] where record.instance(number) == nil {
-        violate("2", "\(number) runs on \(name) and the record has forgotten it")
-      }
-    }
+    let known = Set(record.instances.lazy.map(\.number))
+    let forgotten = scene.hosts.flatMap { name, host in host.instances.keys.filter { !known.contains($0) }.map { (name, $0) } }
+    for (name, number) in forgotten.sorted(by: { $0 < $1 }) { violate("2", "\(number) runs on \(name) and the record has forgotten it") }
   }
 
   /// Lost instances that were found again, those that an older record only had reserved, and orphans: they raise the number without anybody's decision.

@@ -11,22 +11,26 @@ extension Simulation {
     var isCanary: Bool
   }
 
-  /// While the share grows no user moves back, and nobody moves on while it falls.
-  mutating func follow(_ user: Int, isCanary: Bool, _ split: TableSplit, _ id: GatewayID) {
+  /// What was seen under another rollout's split says nothing of this one.
+  mutating func expect(_ split: TableSplit, at id: GatewayID) {
     guard let number = scene.gateways[id]?.rollout, !scene.stateWasLost else { return }
     let rollout = "\(number) \(split.release)"
-    if let last = scene.sightings[id]?[user], last.isCanary != isCanary, scene.seenIn[id] == rollout {
+    guard scene.seenIn[id] != rollout || scene.sightings[id] == nil else { return }
+    scene.seenIn[id] = rollout
+    scene.sightings[id] = Array(repeating: nil, count: SimulatedUsers.count)
+  }
+
+  /// While the share grows no user moves back, and nobody moves on while it falls. `sightings` are those of the gateway.
+  mutating func follow(_ user: Int, isCanary: Bool, _ split: TableSplit, _ id: GatewayID, _ sightings: inout [Sighting?]) {
+    guard user < sightings.count else { return }
+    if let last = sightings[user], last.isCanary != isCanary {
       let wasMoved = isCanary ? split.share.value > last.share : split.share.value < last.share
       if !wasMoved {
         let shares = "\(BasisPoints(last.share)), now it is \(split.share)"
         violate("5", "\(SimulatedUsers.name(user)) \(isCanary ? "joins" : "leaves") the canary at \(id): the share was \(shares)")
       }
     }
-    if scene.seenIn[id] != rollout {
-      scene.seenIn[id] = rollout
-      scene.sightings[id] = Array(repeating: nil, count: SimulatedUsers.count)
-    }
-    scene.sightings[id]?[user] = Sighting(share: split.share.value, isCanary: isCanary)
+    sightings[user] = Sighting(share: split.share.value, isCanary: isCanary)
   }
 
   /// One request, held against what was decided.

@@ -218,6 +218,13 @@ import Testing
     }
     #expect(ShareTest.lowerBound(Tally(0, of: 500), alpha: 0.01) == 0)
     #expect(ShareTest.upperBound(Tally(0, of: 0), alpha: 0.01) == 1)
+    #expect(!ShareTest.shows(Tally(0, of: 0), atMost: 0.5, alpha: 0.01))
+    for tally in [Tally(0, of: 300), Tally(3, of: 500), Tally(40, of: 90), Tally(9, of: 9)] {
+      let bound = ShareTest.upperBound(tally, alpha: 0.01)
+      #expect(ShareTest.shows(tally, atMost: bound + 1e-9, alpha: 0.01))
+      #expect(!ShareTest.shows(tally, atMost: bound - 1e-9, alpha: 0.01))
+      #expect(!ShareTest.shows(tally, atMost: tally.share / 2, alpha: 0.01))
+    }
     #expect(ShareTest.upperBound(Tally(7, of: 7), alpha: 0.01) == 1)
   }
 

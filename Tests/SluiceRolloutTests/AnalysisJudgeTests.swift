@@ -28,7 +28,10 @@ import Testing
   }
 
   private func judge(_ analysis: Analysis, canary: ReleaseTraffic, stable: ReleaseTraffic) -> Judgement {
-    state(analysis, canary: canary, stable: stable).judge(analysis)
+    let state = state(analysis, canary: canary, stable: stable)
+    let judgement = state.judge(analysis)
+    #expect(state.verdict(analysis) == judgement.verdict, "the verdict without words is another one")
+    return judgement
   }
 
   // MARK: The verdict as a whole

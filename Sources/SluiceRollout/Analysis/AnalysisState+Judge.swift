@@ -20,11 +20,26 @@ import SluiceTraffic
 extension AnalysisState {
   /// What the rules say now.
   package func judge(_ analysis: Analysis) -> Judgement {
-    let alpha = Significance(analysis.versusStable?.confidence)
     var findings = [exposure(analysis)]
-    if analysis.versusStable != nil {
-      findings.append(ErrorRule(evidence: errors, alpha: alpha, minRequests: analysis.minRequests).finding(whole: whole, step: step))
-    }
+    if let rule = errorRule(analysis) { findings.append(rule.finding(whole: whole, step: step)) }
+    return Judgement(findings + otherFindings(analysis))
+  }
+
+  /// The verdict of `judge`: it is asked for far more often than anybody reads the words.
+  package func verdict(_ analysis: Analysis) -> Verdict {
+    let isExposed = step.canary.failed.count >= analysis.minRequests
+    let verdicts = [isExposed ? .pass : .inconclusive] + otherFindings(analysis).map(\.verdict)
+    return Verdict(of: verdicts + (errorRule(analysis).map { [$0.verdict(step: step)] } ?? []))
+  }
+
+  private func errorRule(_ analysis: Analysis) -> ErrorRule? {
+    guard let comparison = analysis.versusStable else { return nil }
+    return ErrorRule(evidence: errors, alpha: Significance(comparison.confidence), minRequests: analysis.minRequests)
+  }
+
+  private func otherFindings(_ analysis: Analysis) -> [Finding] {
+    let alpha = Significance(analysis.versusStable?.confidence)
+    var findings: [Finding] = []
     if let bound = analysis.maxErrorRate {
       findings.append(ThresholdRule(bound: bound, alpha: alpha).finding(step.canary.failed))
     }
@@ -32,7 +47,7 @@ extension AnalysisState {
     if let ratio = analysis.p99?.versusStable {
       findings.append(LatencyRule(alpha: alpha).finding(ratio: ratio, canary: step.canary, stable: step.stable))
     }
-    return Judgement(findings + analysis.checks.map(finding))
+    return findings + analysis.checks.map(finding)
   }
 
   private func exposure(_ analysis: Analysis) -> Finding {

@@ -21,32 +21,35 @@ struct ErrorRule {
   let alpha: Significance
   let minRequests: Int
 
-  func finding(whole: SplitTraffic, step: SplitTraffic) -> Finding {
-    let logEvidence = evidence.logValue
-    let test = "\(alpha.compare(logEvidence)), tolerated ratio \(Figures.decimal(evidence.tolerated, places: 2))"
-    if logEvidence >= alpha.logLimit {
-      return Finding(
-        .versusStable, .fail, canary: whole.canary.failed, stable: whole.stable.failed, logEvidence: logEvidence,
-        text: "\(counted(whole)): \(test)")
-    }
-    let obstacle = obstacle(step, logEvidence)
-    return Finding(
-      .versusStable, obstacle == nil ? .pass : .inconclusive, canary: step.canary.failed, stable: step.stable.failed,
-      logEvidence: logEvidence, text: "\(counted(step)): \(test)" + (obstacle.map { "; \($0)" } ?? ""))
+  /// The verdict of `finding`, without its words.
+  func verdict(step: SplitTraffic) -> Verdict {
+    if evidence.logValue >= alpha.logLimit { return .fail }
+    let canary = step.canary.failed
+    if canary.count < minRequests || isSuspected { return .inconclusive }
+    let isShown = ShareTest.shows(canary, atMost: allowed(stable: step.stable.failed), alpha: alpha.alpha / 2)
+    return isShown ? .pass : .inconclusive
   }
 
+  func finding(whole: SplitTraffic, step: SplitTraffic) -> Finding {
+    let verdict = verdict(step: step)
+    let shown = verdict == .fail ? whole : step
+    let test = "\(alpha.compare(evidence.logValue)), tolerated ratio \(Figures.decimal(evidence.tolerated, places: 2))"
+    return Finding(
+      .versusStable, verdict, canary: shown.canary.failed, stable: shown.stable.failed, logEvidence: evidence.logValue,
+      text: "\(counted(shown)): \(test)" + (verdict == .inconclusive ? "; \(obstacle(step))" : ""))
+  }
+
+  private var isSuspected: Bool { evidence.logValue >= alpha.logLimit / 2 }
+
   /// What keeps the canary from its pass.
-  private func obstacle(_ step: SplitTraffic, _ logEvidence: Double) -> String? {
+  private func obstacle(_ step: SplitTraffic) -> String {
     let canary = step.canary.failed
     if canary.count < minRequests { return "needs \(Figures.count(minRequests)) requests, has \(Figures.count(canary.count))" }
     let possible = ShareTest.upperBound(canary, alpha: alpha.alpha / 2)
     let allowed = allowed(stable: step.stable.failed)
-    if possible > allowed {
-      return "its rate may be as high as \(Figures.percent(possible)), "
-        + "needs more requests to show that it is at most \(Figures.percent(allowed))"
-    }
-    if logEvidence >= alpha.logLimit / 2 { return "under suspicion while E ≥ \(Figures.power(ofLog: alpha.logLimit / 2))" }
-    return nil
+    if possible <= allowed, isSuspected { return "under suspicion while E ≥ \(Figures.power(ofLog: alpha.logLimit / 2))" }
+    return "its rate may be as high as \(Figures.percent(possible)), "
+      + "needs more requests to show that it is at most \(Figures.percent(allowed))"
   }
 
   /// The error rate that a pass must exclude: tolerated beside so much of the stable release, and the margin.

@@ -1,6 +1,11 @@
 /// What an analysis says of the canary.
 package enum Verdict: String, Codable, Sendable {
   case pass, fail, inconclusive
+
+  /// One failed rule fails the canary, and it passes only when every rule does.
+  init(of verdicts: [Verdict]) {
+    self = verdicts.contains(.fail) ? .fail : verdicts.allSatisfy { $0 == .pass } ? .pass : .inconclusive
+  }
 }
 
 /// All that the rules found at one look, and the verdict that follows.
@@ -10,11 +15,7 @@ package struct Judgement: Hashable, Codable, Sendable {
 
   package init(_ findings: [Finding]) { self.findings = findings }
 
-  /// One failed rule fails the canary, and it passes only when every rule does.
-  package var verdict: Verdict {
-    if findings.contains(where: { $0.verdict == .fail }) { return .fail }
-    return findings.allSatisfy { $0.verdict == .pass } ? .pass : .inconclusive
-  }
+  package var verdict: Verdict { Verdict(of: findings.map(\.verdict)) }
 }
 
 /// What one rule found.

@@ -37,6 +37,11 @@ package enum ShareTest {
     logEvidence(above: 1 - bound, Tally(tally.count - tally.hits, of: tally.count))
   }
 
+  /// Whether the share does not exceed `bound`, but with probability `alpha` over all looks together: whether `upperBound` is at most that.
+  package static func shows(_ tally: Tally, atMost bound: Double, alpha: Double) -> Bool {
+    bound >= 1 || bound > tally.share && logEvidence(below: bound, tally) >= -Elementary.log(alpha)
+  }
+
   /// What the share does not exceed, but with probability `alpha` over all looks together; 1 where nothing is known.
   package static func upperBound(_ tally: Tally, alpha: Double) -> Double {
     let limit = -Elementary.log(alpha)

@@ -37,6 +37,7 @@ extension Absorber {
     guard let rollout = record.rollout, rollout.direction.isForward, rollout.stoppedBy == nil, let analysis = record.analysis,
       let state = rollout.analysis
     else { return }
+    guard state.verdict(analysis) == .fail else { return }
     let judgement = state.judge(analysis)
     guard let finding = judgement.findings.first(where: { $0.verdict == .fail }) else { return }
     record.rollout?.judgement = judgement

@@ -62,23 +62,18 @@ extension Decider {
     }
     if let why = step.asks { return ask(step, plan, why) }
     if let analysis = plan.analysis {
-      let judgement = judge(analysis)
-      guard judgement?.verdict == .pass else {
+      // What was counted while nobody looked (`unheard`) belongs to the verdict too.
+      guard let state = record.rollout?.analysis, step.unheard.isEmpty, state.verdict(analysis) == .pass else {
         let last = since + plan.maxHold
         if now >= last { return ask(step, plan, "its analysis has had no verdict for \(plan.maxHold) (maxHold)") }
         record.rollout?.gate = .analysis(step: number, plan.share, until: last)
         return wake(at: last)
       }
+      let judgement = state.judge(analysis)
       record.rollout?.judgement = judgement
     }
     if plan.approve || step.byHand != nil { return ask(step, plan, "") }
     nextStep(step)
-  }
-
-  /// What was counted while nobody looked belongs to the verdict too.
-  private func judge(_ analysis: Analysis) -> Judgement? {
-    guard let state = record.rollout?.analysis, record.rollout?.step?.unheard.isEmpty ?? true else { return nil }
-    return state.judge(analysis)
   }
 
   private mutating func ask(_ step: StepState, _ plan: StepPlan, _ why: String) {
