@@ -71,7 +71,7 @@ let package = Package(
         "SluiceModel", "SluiceRollout", "SluiceEngine", .product(name: "Crypto", package: "swift-crypto"),
         .product(name: "Subprocess", package: "swift-subprocess"),
       ]),
-    tests("SluiceLocalTests", ["SluiceModel", "SluiceRollout", "SluiceEngine", "SluiceLocal"]),
+    tests("SluiceLocalTests", ["SluiceModel", "SluiceRollout", "SluiceEngine", "SluiceLocal", "PortContracts"]),
     library(
       "SluiceGatewayControl",
       ["SluiceModel", "SluiceTraffic", "SluiceRollout", "SluiceEngine", "SluiceGatewayAPI", "SluiceSSH"] + nioCore),
@@ -83,7 +83,8 @@ let package = Package(
       ] + nioCore),
     library("SluiceStore", ["SluiceModel", "SluiceRollout", "SluiceEngine", .product(name: "GRDB", package: "GRDB.swift")]),
     tests(
-      "SluiceStoreTests", ["SluiceModel", "SluiceRollout", "SluiceEngine", "SluiceStore", .product(name: "GRDB", package: "GRDB.swift")]),
+      "SluiceStoreTests",
+      ["SluiceModel", "SluiceRollout", "SluiceEngine", "SluiceStore", "PortContracts", .product(name: "GRDB", package: "GRDB.swift")]),
 
     .executableTarget(
       name: "sluice",

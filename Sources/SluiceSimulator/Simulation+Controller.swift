@@ -10,12 +10,12 @@ extension Simulation {
     engine = nil
     if losesState {
       note("the database is gone", isGeneral: true)
-      stored = []
+      store = SimulatedStore()
       losesState = false
       onEachScene { $0.scene.stateWasLost = true }
     }
-    let before = stored
-    var acting = Engine(fleet: scenario.fleet, gateways: [scenario.gateway], records: stored + neighbours, cordons: cordons)
+    let before = store.records
+    var acting = Engine(fleet: scenario.fleet, gateways: [scenario.gateway], records: store.records + neighbours, cordons: cordons)
     acting.zones = [Scenario.zone]
     var events: [Engine.Event] = []
     onEachScene { $0.take(&acting, &events) }
@@ -56,7 +56,7 @@ extension Simulation {
     if scene.takesOver {
       note("a colleague has taken over")
       (scene.takesOver, scene.stateWasLost) = (false, true)
-      keep(record)
+      store.put(record)
     }
     if sabotage == .saltChanges, let audience = record.rollout?.audience {
       record.rollout?.audience = Audience(release: audience.release, share: audience.share, salt: audience.salt + "'")
@@ -74,11 +74,7 @@ extension Simulation {
   }
 
   /// What the database holds of a service.
-  func kept(_ service: ServiceName) -> ServiceRecord? { stored.first { $0.service == service } }
-
-  mutating func keep(_ record: ServiceRecord) {
-    if let index = stored.firstIndex(where: { $0.service == record.service }) { stored[index] = record } else { stored.append(record) }
-  }
+  func kept(_ service: ServiceName) -> ServiceRecord? { store.record(service) }
 
   /// What people read.
   var wall: WallTime { WallTime(milliseconds: time + clockOff) }

@@ -69,7 +69,7 @@ extension Simulation {
     guard engine != nil else { return }
     commits += 1
     if scenario.lostCommits.contains(commits) { return crash("CRASH of the controller while it writes: its decision is lost") }
-    for record in records { keep(record) }
+    if let stale = store.commit(records) { violate("10", "the record of \(stale.service) at \(stale.revision) would go over a newer one") }
     for event in notes {
       turn(to: event.service)
       note(event.event.text)

@@ -80,8 +80,7 @@ package struct Simulation {
   var scene: Scene
   /// The other services.
   var others: [Scene]
-  /// What the database holds.
-  var stored: [ServiceRecord] = []
+  var store = SimulatedStore()
   /// The record of a service on the same hosts that nobody acts upon.
   let neighbours: [ServiceRecord]
   var engine: Engine?

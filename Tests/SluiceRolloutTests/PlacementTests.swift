@@ -61,6 +61,39 @@ import Testing
     #expect(bench.serving.count == 3 && !bench.record.instances.contains { $0.host == gone.host && $0.port == gone.port })
   }
 
+  @Test func `what is only reserved gives way where another service has its port by now, and comes elsewhere`() throws {
+    var bench = try Bench.released(Bench.policy())
+    try bench.apply(2)
+    bench.run { $0.open.contains { $0.action == .replicate } }
+    let reserved = try #require(bench.record.instances.first { $0.phase == .reserved })
+    var other = ServiceRecord(policy: ServicePolicy(name: "cart", fleet: "test", replicas: 1))
+    other.instances = [
+      Instance(
+        number: 1, release: ReleaseNumber(1), host: reserved.host, address: reserved.address, port: reserved.port, secrets: "",
+        phase: .serving)
+    ]
+    bench.view = FleetView(
+      occupancy: Occupancy(map: FleetMap(bench.view.fleet), cordons: [], records: [other]), gateways: bench.view.gateways)
+    bench.run()
+    #expect(bench.kinds().contains("port-given-away") && bench.record.ended?.result == .succeeded)
+    #expect(!bench.sent.contains(.start(reserved.host, instance: reserved.number)))
+    #expect(bench.serving.count == 3 && !bench.record.instances.contains { $0.host == reserved.host && $0.port == reserved.port })
+  }
+
+  @Test func `files go to the hosts that were foreseen once, and to others where one of those is lost meanwhile`() throws {
+    var bench = try Bench.released(Bench.policy(replicas: 2) { $0.failureBudget = .count(1) }, racks: 2, hostsPerRack: 3, slots: 1)
+    try bench.apply(2)
+    let foreseen = try #require(bench.record.rollout?.staging)
+    #expect(Set(bench.open.compactMap(\.action.host)) == Set(foreseen) && foreseen.count == 2)
+    bench.end(bench.open[0], .succeeded(.nothing))
+    #expect(bench.record.rollout?.staging == foreseen && bench.sent.count { isStage($0) } == 2)
+    bench.tell(.hostUnreachable(foreseen[1], "no route"))
+    let anew = try #require(bench.record.rollout?.staging)
+    #expect(!anew.contains(foreseen[1]) && bench.open.contains { isStage($0.action) && $0.action.host != foreseen[1] })
+    bench.run()
+    #expect(bench.record.rollout == nil && bench.serving.count == 2)
+  }
+
   @Test func `the address of a lost instance that is really gone is held until no table names it`() throws {
     var bench = try Bench.released(Bench.policy { $0.failureBudget = .count(1) })
     let host = try #require(bench.record.instance(1)?.host)

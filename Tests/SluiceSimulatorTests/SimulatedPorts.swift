@@ -7,8 +7,8 @@ import Synchronization
 
 @testable import SluiceSimulator
 
-/// The simulated hosts and gateways behind the engine's ports: what the simulation makes of an action, answered as an adapter answers.
-final class SimulatedPorts: HostPort, GatewayPort, Sendable {
+/// The simulated hosts, gateways, hooks and checks behind the engine's ports: what the simulation makes of an action, answered as an adapter answers.
+final class SimulatedPorts: HostPort, GatewayPort, HookPort, CheckPort, Sendable {
   let host: SluiceModel.Host
   let gateway: GatewayID
   let policy: ServicePolicy
@@ -120,6 +120,22 @@ final class SimulatedPorts: HostPort, GatewayPort, Sendable {
   func renewLease(_ service: ServiceName, fence: Fence, gateway: GatewayID) async {}
   func watch(_ service: ServiceName, gateway: GatewayID) -> AsyncStream<GatewayNews> { AsyncStream { $0.finish() } }
 
+  // MARK: Hooks and checks
+
+  /// Its name says how it ends.
+  func run(_ call: HookCall, command: String, record: ServiceRecord, attempt: Int) async -> AttemptResult {
+    world.withLock { $0.standingFaults = command == "fails" ? [.hookFails] : command == "hangs" ? [.hookHangs] : [] }
+    return carryOut(.hook(call.point, wave: call.wave), Fence(owner: "me", epoch: 1), record)
+  }
+
+  func ask(_ check: AnalysisCheck, step: Int, record: ServiceRecord) async -> AttemptResult {
+    if case .command(let words, _) = check.kind {
+      let fault: Scenario.Fault.Kind.Name? = ["fails": .checkFails, "hangs": .checkHangs, "is cut off": .checkInDoubt][words[0]]
+      world.withLock { $0.standingFaults = [fault].compactMap(\.self) }
+    }
+    return carryOut(.check(check.name, step: step), Fence(owner: "me", epoch: 1), record)
+  }
+
   private static func record(_ copy: RecordCopy) -> ServiceRecord? {
     try? JSONDecoder().decode(ServiceRecord.self, from: Data(copy.bytes))
   }
@@ -160,4 +176,47 @@ extension SimulatedPorts: GatewaySubject {
     TableTarget(
       instance: number, release: ReleaseNumber(1), address: host.serviceAddress, port: 20_000 + number, draining: draining)
   }
+}
+
+extension SimulatedPorts: HookSubject, CheckSubject {
+  var hooks: any HookPort { self }
+  var checks: any CheckPort { self }
+
+  func hook(that fate: Fate) -> String { name(fate) }
+
+  func check(that fate: Fate) -> AnalysisCheck {
+    AnalysisCheck(name: "smoke", kind: .command([name(fate)], directory: "/"), timeout: .init(500))
+  }
+
+  private func name(_ fate: Fate) -> String {
+    switch fate {
+    case .succeeds: "succeeds"
+    case .fails: "fails"
+    case .hangs: "hangs"
+    case .isCutOff: "is cut off"
+    }
+  }
+}
+
+/// The simulated database behind the engine's port, and a machine whose processes all find the same one.
+final class SimulatedDatabase: StorePort, StoreSubject, Sendable {
+  private let content = Mutex(SimulatedStore())
+
+  var store: any StorePort { self }
+  func reopened() -> any StorePort { self }
+
+  func load(_ fleet: FleetName) -> StoredFleet { content.withLock { StoredFleet(records: $0.records) } }
+
+  func commit(_ records: [ServiceRecord], events: [StoredEvent], fleet: FleetName) throws {
+    if let stale = content.withLock({ $0.commit(records) }) { throw Stale(service: stale.service) }
+  }
+
+  struct Stale: Error { let service: ServiceName }
+
+  /// What the simulation has no need of: its cordons are the engine's own, its commands come from nobody's inbox.
+  func setCordons(_ cordons: [HostName], fleet: FleetName) {}
+  func takeCommands(_ fleet: FleetName) -> [StoredCommand] { [] }
+
+  func encode(_ record: ServiceRecord) throws -> [UInt8] { Array(try JSONEncoder().encode(record)) }
+  func decode(_ bytes: [UInt8]) throws -> ServiceRecord { try JSONDecoder().decode(ServiceRecord.self, from: Data(bytes)) }
 }

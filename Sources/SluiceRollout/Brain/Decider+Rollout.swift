@@ -241,6 +241,12 @@ extension Decider {
       if record.instances[index].port == instance.port { return }
       if isExisting { held += 1 }
     }
+    if isGivenAway(instance) {
+      note(
+        .warning, "port-given-away", "\(name(instance)) is given up before it began: another service has port \(instance.port) there",
+        instance)
+      return remove(instance.number)
+    }
     guard existing < cap else {
       // One that was lost has come back, or fewer are wanted now: what leaves makes room, and where nothing leaves there is none.
       if !record.instances.contains(where: { $0.condemned != nil && $0.isExisting }) { remove(instance.number) }
@@ -249,6 +255,12 @@ extension Decider {
     guard held < view.slots(for: record.service, on: instance.host) else { return }
     change(instance.number) { $0.phase = .starting }
     open(.start(instance.host, instance: instance.number))
+  }
+
+  /// Whether another service has its port by now: this record is a copy from when it was still reserved, and has been gone on from.
+  private func isGivenAway(_ instance: Instance) -> Bool {
+    guard let host = view.map.index(of: instance.host) else { return false }
+    return view.occupancy.hasPort(instance.port, ofOthersThan: record.service, on: host)
   }
 
   /// Rule 2, which counts at the moment at which one more would exist.

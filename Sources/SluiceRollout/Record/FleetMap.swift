@@ -160,6 +160,12 @@ package final class Occupancy: Sendable {
     for index in held.indices where held[index].instance.service != service { ports.append(held[index].port) }
   }
 
+  /// Whether a service other than `service` holds that port of a host.
+  func hasPort(_ port: Int, ofOthersThan service: ServiceName, on host: Int) -> Bool {
+    let held = reservations[host]
+    return held.indices.contains { held[$0].port == port && held[$0].instance.service != service }
+  }
+
   /// How many slots services other than `service` hold on a host.
   func count(ofOthersThan service: ServiceName, on host: Int) -> Int {
     let held = reservations[host]
