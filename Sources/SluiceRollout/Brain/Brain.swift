@@ -51,7 +51,6 @@ struct Decider {
     self.wall = wall
     occupied = OccupiedObjects(record.attempts)
     suspectsHosts = record.hosts.contains(where: \.needsLook)
-    manner = record.policy.strategy.rules.manner
     followPolicy()
   }
 
@@ -70,7 +69,8 @@ struct Decider {
   private(set) var occupied: OccupiedObjects
   /// Whether a host may be among those that are to be looked at before anything else is sent to them.
   var suspectsHosts: Bool
-  private(set) var manner: WaveManner
+  /// How its strategy cuts the waves.
+  private(set) var manner = WaveManner()
   /// The gateways of the route.
   private(set) var gateways: [GatewayID] = []
   /// The gateways whose word is needed: all of the route's, but for those an operator has excluded.

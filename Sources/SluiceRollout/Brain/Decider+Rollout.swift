@@ -24,7 +24,9 @@ extension Decider {
       if rollout.hooks.contains(where: \.decides) { return guardDeadline() }
     }
     switch rollout.stage {
-    case .preparing: if !isKeptFromBeginning(rollout) { prepare(rollout) }
+    case .preparing:
+      // How long it is kept nobody knows, and what others do meanwhile.
+      if isKeptFromBeginning(rollout) { record.rollout?.staging = nil } else { prepare(rollout) }
     case .preDeploy: if runTask(rollout) { enter(.waves) }
     case .waves: if case nil = rollout.wave { beginWave(rollout) } else { runWave() }
     case .postDeploy:
