@@ -59,7 +59,8 @@ import Testing
     let output = Pipe()
     (server.standardOutput, server.standardError) = (output, FileHandle.nullDevice)
     try server.run()
-    defer { server.terminate() }
+    // SIGTERM may be blocked in the thread that starts it, and so in it.
+    defer { kill(server.processIdentifier, SIGKILL) }
     let port = String(decoding: output.fileHandleForReading.availableData, as: UTF8.self).trimmingCharacters(in: .whitespacesAndNewlines)
     let url = "http://127.0.0.1:\(port)/a.json"
     #expect(await ask(.http(url: url, json: nil, equals: nil)) == .succeeded(.nothing))

@@ -170,7 +170,7 @@ import Testing
     process.executableURL = URL(filePath: server)
     process.currentDirectoryURL = URL(filePath: directory.path)
     try process.run()
-    defer { process.terminate() }
+    defer { kill(process.processIdentifier, SIGKILL) }
     let port = try await value { try? Int(directory.text("port")) }
     let hook = try directory.script("hook", "NOTIFY_URL=http://127.0.0.1:\(port)/hook exec '\(examples)/notify'")
     #expect(await run(hook, .rolledBack, wave: nil) == .succeeded(.nothing))
