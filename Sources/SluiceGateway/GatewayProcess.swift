@@ -72,20 +72,29 @@ package final class GatewayProcess: Sendable {
   }
 
   /// Stops accepting, lets what is in flight finish for a bounded time, cuts the rest, and ends. Blocks; a second call does nothing.
+  ///
+  /// What fails on the way keeps nothing else from its end; the first fault is thrown once all is done.
   package func stop() throws {
     guard !ended.exchange(true, ordering: .relaxed) else { return }
+    var fault: (any Error)?
+    func attempt(_ step: () throws -> Void) {
+      do { try step() } catch { fault = fault ?? error }
+    }
     flag.set(false)
     for listener in listeners { listener.close(promise: nil) }
-    for worker in workers { try worker.onLoop { $0.end() }.wait() }
-    let deadline = NIODeadline.now() + .milliseconds(finish.value)
-    while try openConnections() > 0, NIODeadline.now() < deadline { usleep(20_000) }
-    for worker in workers { try worker.onLoop { $0.cutAll() }.wait() }
-    try control.loop.submit { [control] in control.end() }.wait()
-    for worker in workers { try worker.onLoop { $0.stop() }.wait() }
+    for worker in workers { attempt { try worker.onLoop { $0.end() }.wait() } }
+    attempt {
+      let deadline = NIODeadline.now() + .milliseconds(finish.value)
+      while try openConnections() > 0, NIODeadline.now() < deadline { usleep(20_000) }
+    }
+    for worker in workers { attempt { try worker.onLoop { $0.cutAll() }.wait() } }
+    attempt { try control.loop.submit { [control] in control.end() }.wait() }
+    for worker in workers { attempt { try worker.onLoop { $0.stop() }.wait() } }
     for listener in sideListeners { listener.close(promise: nil) }
-    try group.syncShutdownGracefully()
-    try side.syncShutdownGracefully()
+    attempt { try group.syncShutdownGracefully() }
+    attempt { try side.syncShutdownGracefully() }
     lock.release()
+    if let fault { throw fault }
   }
 
   private func openConnections() throws -> Int {

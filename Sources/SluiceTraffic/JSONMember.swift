@@ -9,6 +9,8 @@ struct JSONMember {
   private var at = 0
   /// The characters of the string read last.
   private var text: [UInt8] = []
+  /// Whether any octet so far is beyond ASCII.
+  private var hasHighOctets = false
 
   init(_ octets: UnsafeRawBufferPointer) { self.octets = octets }
 
@@ -35,7 +37,8 @@ struct JSONMember {
       guard take(125) else { return false }
     }
     skipSpace()
-    return at == octets.count && found == 1
+    // Octets that are no UTF-8 are a fault too (RFC 8259 section 8.1); they stand in strings, or a fault was found by now.
+    return at == octets.count && found == 1 && (!hasHighOctets || String(validating: octets, as: UTF8.self) != nil)
   }
 
   private mutating func wantedValue(into value: inout [UInt8]) -> Bool {
@@ -99,7 +102,9 @@ struct JSONMember {
       case 34: return true
       case 92: if !escape() { return false }
       case 0..<32: return false
-      default: text.append(octet)
+      default:
+        hasHighOctets = hasHighOctets || octet >= 128
+        text.append(octet)
       }
     }
     return false

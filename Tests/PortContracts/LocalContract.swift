@@ -22,18 +22,11 @@ package protocol HookSubject: Sendable {
 package enum HookContract {
   package static let laws: [Law<any HookSubject>] = [
     Law("a hook that ends well has succeeded, with nothing seen") { subject in
-      let result = try await run(.succeeds, subject)
-      try demand(result == .succeeded(.nothing), "\(result)")
+      try demandPassed(try await run(.succeeds, subject))
     },
     Law("one that fails has failed as a hook, says so, and may be run again") { subject in
-      for _ in 0..<2 {
-        let result = try await run(.fails, subject)
-        guard case .failed(let failure) = result, failure.kind == .hook, !failure.message.isEmpty else {
-          throw BrokenLaw(description: "\(result)")
-        }
-      }
-      let result = try await run(.succeeds, subject)
-      try demand(result == .succeeded(.nothing), "\(result)")
+      for _ in 0..<2 { try demandFailed(try await run(.fails, subject), as: .hook) }
+      try demandPassed(try await run(.succeeds, subject))
     },
     Law("one that hangs is not taken for done") { subject in
       let result = try await run(.hangs, subject)
@@ -58,16 +51,10 @@ package protocol CheckSubject: Sendable {
 package enum CheckContract {
   package static let laws: [Law<any CheckSubject>] = [
     Law("a check that passes has succeeded, with nothing seen") { subject in
-      let result = try await ask(.succeeds, subject)
-      try demand(result == .succeeded(.nothing), "\(result)")
+      try demandPassed(try await ask(.succeeds, subject))
     },
     Law("one that does not pass, or not in time, has failed as a check and says why") { subject in
-      for fate in [Fate.fails, .hangs] {
-        let result = try await ask(fate, subject)
-        guard case .failed(let failure) = result, failure.kind == .check, !failure.message.isEmpty else {
-          throw BrokenLaw(description: "\(fate): \(result)")
-        }
-      }
+      for fate in [Fate.fails, .hangs] { try demandFailed(try await ask(fate, subject), as: .check) }
     },
     Law("one that was not asked to its end is in doubt: it speaks neither for the canary nor against it") { subject in
       let result = try await ask(.isCutOff, subject)
@@ -81,5 +68,16 @@ package enum CheckContract {
     let analysis = Analysis(checks: [check])
     policy.strategy = .canary(Canary(steps: [CanaryStep(users: BasisPoints(1_000))], analysis: analysis))
     return await subject.checks.ask(check, step: 0, record: ServiceRecord(policy: policy))
+  }
+}
+
+private func demandPassed(_ result: AttemptResult, line: UInt = #line) throws {
+  try demand(result == .succeeded(.nothing), "\(result)", line: line)
+}
+
+/// It failed so, and says why.
+private func demandFailed(_ result: AttemptResult, as kind: Failure.Kind, line: UInt = #line) throws {
+  guard case .failed(let failure) = result, failure.kind == kind, !failure.message.isEmpty else {
+    throw BrokenLaw(description: "\(result) (line \(line))")
   }
 }

@@ -85,6 +85,15 @@ import Testing
     #expect(TokenClaimTests.claim(token: TokenClaimTests.token(payload)) == nil)
   }
 
+  @Test func `octets that are no UTF-8 are no JSON, wherever they stand`() {
+    for octets: [UInt8] in [[0xFF], [0xC3], [0xED, 0xA0, 0x80], [0xC0, 0xAF]] {
+      let claim = Array(#"{"sub":"a"#.utf8) + octets + Array(#""}"#.utf8)
+      let other = Array(#"{"x":""#.utf8) + octets + Array(#"","sub":"a"}"#.utf8)
+      for payload in [claim, other] { #expect(TokenClaimTests.claim(token: "h.\(TokenClaimTests.encoded(payload)).s") == nil) }
+    }
+    #expect(TokenClaimTests.claim(token: TokenClaimTests.token(#"{"x":"ü","sub":"é🙂"}"#)) == "é🙂")
+  }
+
   @Test func `a token of another form has no claim`() {
     let payload = TokenClaimTests.encoded(Array(#"{"sub":"anna"}"#.utf8))
     #expect(TokenClaimTests.claim(token: "h.\(payload).") == "anna")
