@@ -173,9 +173,11 @@ import Testing
       var changed = payload
       changed[Int(random.next() % UInt64(changed.count))] = UInt8(truncatingIfNeeded: random.next())
       let token = Array("h.\(TokenClaimTests.encoded(changed)).s".utf8)
-      if token.withUnsafeBytes({ claim.read(Array("sub".utf8), token: $0, into: &value) }) { found += 1 }
+      guard token.withUnsafeBytes({ claim.read(Array("sub".utf8), token: $0, into: &value) }) else { continue }
+      found += 1
+      #expect(String(validating: changed, as: UTF8.self) != nil)
     }
-    // Most changes break the grammar or the claim's name; some only change a value.
-    #expect(found > 5_000 && found < 45_000)
+    // Most changes break the grammar, the encoding or the claim's name; some only change a value.
+    #expect(found > 1_000 && found < 45_000)
   }
 }
