@@ -27,12 +27,50 @@ package struct HostFact: Hashable, Codable, Sendable {
 package struct InstanceFact: Hashable, Codable, Sendable {
   package var number: Int
   package var port: Int
+  /// Something keeps its program running: it is up, or its supervisor is about to start it again.
   package var running: Bool
+  /// How its program ended, where it is not up at this moment: in the pause before its next start (`running`), or for good.
+  package var ended: EndedFact?
 
-  package init(number: Int, port: Int, running: Bool) {
+  package init(number: Int, port: Int, running: Bool, ended: EndedFact? = nil) {
     self.number = number
     self.port = port
     self.running = running
+    self.ended = ended
+  }
+}
+
+/// How an instance's program ended, as its host tells it.
+package struct EndedFact: Hashable, Codable, Sendable {
+  package enum Cause: String, Hashable, Codable, Sendable {
+    /// By itself.
+    case exited
+    /// Its supervisor has given it up after too many failures in a row: what Sluice 0.1 started.
+    case givenUp
+    /// Whoever started it again is gone: the supervisor was killed, the host booted, the unit stopped by hand.
+    case unsupervised
+    /// Its unit was removed from the host.
+    case unitRemoved
+    /// It went on in the background: what listens on its port is not what is supervised.
+    case background
+  }
+
+  package var cause: Cause
+  /// By the host's clock; nil where it does not know.
+  package var since: WallTime?
+  /// What the program ended with; nil where a signal ended it, or nobody knows.
+  package var exitStatus: Int?
+  /// The number of the signal that ended it.
+  package var signal: Int?
+  /// How often it was started again since Sluice started it.
+  package var restarts: Int
+
+  package init(_ cause: Cause, since: WallTime? = nil, exitStatus: Int? = nil, signal: Int? = nil, restarts: Int = 0) {
+    self.cause = cause
+    self.since = since
+    self.exitStatus = exitStatus
+    self.signal = signal
+    self.restarts = restarts
   }
 }
 
