@@ -62,9 +62,13 @@ struct AttemptPerformer: Sendable {
   func replicate() async -> Bool {
     let gateways = record.gateways.filter { !$0.excluded && !isUnreachable($0.reach) }.map(\.id)
     if gateways.isEmpty && places.isEmpty { return true }
-    guard let bytes = try? ports.store.encode(record) else { return false }
-    let copy = RecordCopy(revision: record.revision, bytes: bytes)
     let ports = ports
+    let copied = record.withoutLocalPrograms { ports.trust.digest(of: $0) }
+    guard let bytes = try? ports.store.encode(copied) else { return false }
+    let statement = CopyStatement(fleet: fleet.name, service: record.service, revision: record.revision, record: bytes)
+    // Without a key that signs there are no copies, and whoever runs this knows: that is no reason to leave a release half done.
+    guard case .signed(let signature) = await ports.trust.sign(statement.message) else { return true }
+    let copy = SignedCopy(statement, signature: signature)
     let service = record.service
     let fence = fence
     return await withTaskGroup(of: Bool.self) { group in

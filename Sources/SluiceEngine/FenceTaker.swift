@@ -28,9 +28,10 @@ struct FenceTaker: Sendable {
   }
 
   /// A claim that comes to nothing leaves no trace: whoever was there before may go on, and nobody is told of a holder that never acted.
-  func take() async -> Result<Taken, NotTaken> {
+  /// Throws what the store throws.
+  func take() async throws -> Result<Taken, NotTaken> {
     var granted: [HostName: Fence] = [:]
-    let result = await take(&granted)
+    let result = try await take(&granted)
     if case .failure = result {
       let ports = runner.ports
       let service = request.service
@@ -44,7 +45,7 @@ struct FenceTaker: Sendable {
     return result
   }
 
-  private func take(_ granted: inout [HostName: Fence]) async -> Result<Taken, NotTaken> {
+  private func take(_ granted: inout [HostName: Fence]) async throws -> Result<Taken, NotTaken> {
     let known = engine.record(request.service)
     var machine = FenceAcquisition(
       owner: runner.options.owner, machine: runner.options.machine, known: known?.fence?.epoch ?? 0, takeOver: runner.options.takeOver,
@@ -59,7 +60,7 @@ struct FenceTaker: Sendable {
         for (host, answer) in last.hosts { if case .granted = answer { granted[host] = fence } }
         let excluded = known?.gateways.filter(\.excluded).map(\.id) ?? []
         step = machine.conclude(hosts: last.hosts, gateways: last.gateways, excluded: excluded)
-      case .acquired(let fence): return conclude(last, fence: fence, known: known, foreignEpoch: machine.foreignEpoch)
+      case .acquired(let fence): return try await conclude(last, fence: fence, known: known, foreignEpoch: machine.foreignEpoch)
       case .held(let holder): return .failure(NotTaken(outcome: .held(holder)))
       case .failed(let failure): return .failure(NotTaken(outcome: .failed(failure)))
       }
@@ -107,17 +108,16 @@ struct FenceTaker: Sendable {
       hosts: fromHosts.sorted { $0.0 < $1.0 }.map { ($0.1, $0.2) }, gateways: fromGateways.sorted { $0.0 < $1.0 }.map { ($0.1, $0.2) })
   }
 
-  private func conclude(_ round: Round, fence: Fence, known: ServiceRecord?, foreignEpoch: UInt64) -> Result<Taken, NotTaken> {
-    var newest = known
+  private func conclude(_ round: Round, fence: Fence, known: ServiceRecord?, foreignEpoch: UInt64) async throws -> Result<Taken, NotTaken> {
     var standing = false
     var inputs: [Input] = []
-    var copies: [RecordCopy] = []
+    var copies: [CopySearch.Found] = []
     for (host, answer) in round.hosts {
       switch answer {
       case .granted(let fact, let copy):
         inputs.append(.host(fact))
         standing = standing || !fact.instances.isEmpty
-        if let copy { copies.append(copy) }
+        if let copy { copies.append(CopySearch.Found(place: "\(host)", copy: copy)) }
       case .unreachable(let why): inputs.append(.hostUnreachable(host, why))
       case .failed, .refused: break
       }
@@ -126,37 +126,58 @@ struct FenceTaker: Sendable {
       switch answer {
       case .granted(let fact, let copy):
         inputs.append(.gateway(fact))
-        if let copy { copies.append(copy) }
+        if let copy { copies.append(CopySearch.Found(place: "gateway \(id)", copy: copy)) }
       case .unreachable(let why): inputs.append(.gatewayUnreachable(id, why))
       case .failed(let failure): inputs.append(.gatewayUnreachable(id, failure.message))
       case .refused: break
       }
     }
-    switch RecordChoice.choose(
-      service: request.service, known: known?.revision, copies: copies.map(\.revision), foreignEpoch: foreignEpoch, standing: standing,
-      takesOver: runner.options.takeOver)
-    {
-    case .known, .none: break
-    case .stale(let failure): return .failure(NotTaken(outcome: .failed(failure)))
-    case .copy(let place):
-      let copy = copies[place]
-      do {
-        newest = try runner.ports.store.decode(copy.bytes)
-      } catch {
-        return .failure(
-          NotTaken(
-            outcome: .failed(
-              Failure(
-                .host, "the newest copy of \(request.service)'s record (\(copy.revision)) cannot be read: \(error)",
-                remedy: "use the Sluice that wrote it"))))
+    let trust = runner.ports.trust
+    let search = CopySearch(fleet: runner.fleet.name, service: request.service, trust: trust, store: runner.ports.store)
+    let found = await search.newest(of: copies, over: known?.revision)
+    for event in found.events(of: request.service) { try runner.tell(event, of: request.service) }
+    return judge(found, known, foreignEpoch: foreignEpoch, standing: standing).flatMap { record in
+      // What runs on this machine is what this machine knows of, or was just given.
+      let policies = (known?.policies ?? []) + [request.initial].compactMap(\.self)
+      let whole = record.withLocalPrograms(of: policies) { trust.digest(of: $0) }
+      if let verb = request.command?.verb, let unknown = whole.programNeeded(by: verb) {
+        return .failure(NotTaken(outcome: .refused(unknown)))
       }
+      return .success(Taken(fence: fence, record: whole, inputs: inputs))
     }
-    guard let record = newest ?? (request.createsRecord ? request.initial.map(ServiceRecord.init(policy:)) : nil) else {
+  }
+
+  private func judge(
+    _ found: CopySearch.Result, _ known: ServiceRecord?, foreignEpoch: UInt64, standing: Bool
+  ) -> Result<ServiceRecord, NotTaken> {
+    switch RecordChoice.choose(
+      service: request.service, known: known?.revision, copies: [found.believed].compactMap(\.self), foreignEpoch: foreignEpoch,
+      standing: standing, takesOver: runner.options.takeOver)
+    {
+    case .stale(var failure):
+      if let question = found.question {
+        failure.message += "; the copy at \(question.found.place) is not used: \(question.why.text)"
+        failure.remedy = question.why.remedy
+      }
+      return .failure(NotTaken(outcome: .failed(failure)))
+    case .copy(let copy): return .success(copy.record)
+    case .known: if let known { return .success(known) }
+    case .none: break
+    }
+    if let refused = found.question ?? (request.createsRecord ? nil : found.refused.first) {
+      return .failure(
+        NotTaken(
+          outcome: .refused(
+            Refusal(
+              "no record of \(request.service) is known here, and the copy at \(refused.found.place) is not used: \(refused.why.text)",
+              remedy: refused.why.remedy))))
+    }
+    guard request.createsRecord, let policy = request.initial else {
       return .failure(
         NotTaken(
           outcome: .refused(
             Refusal("\(request.service) has never been released in fleet \(runner.fleet.name)", remedy: "sluice apply -f PATH"))))
     }
-    return .success(Taken(fence: fence, record: record, inputs: inputs))
+    return .success(ServiceRecord(policy: policy))
   }
 }

@@ -46,12 +46,14 @@ package struct FleetRunner: Sendable {
     package var hooks: any HookPort
     package var checks: any CheckPort
     package var store: any StorePort
+    package var trust: any TrustPort
     package var time: any Timekeeper
 
     package init(
       hosts: any HostPort, gateways: any GatewayPort, hooks: any HookPort, checks: any CheckPort, store: any StorePort,
-      time: any Timekeeper
+      trust: any TrustPort, time: any Timekeeper
     ) {
+      self.trust = trust
       self.hosts = hosts
       self.gateways = gateways
       self.hooks = hooks
@@ -119,7 +121,7 @@ package struct FleetRunner: Sendable {
     let engine = Engine(fleet: fleet, gateways: gateways, records: stored.records, cordons: stored.cordons)
     var found: [ServiceName: Result<ServiceRecord, NotTaken>] = [:]
     for request in requests {
-      switch await FenceTaker(runner: self, engine: engine, request: request).take() {
+      switch try await FenceTaker(runner: self, engine: engine, request: request).take() {
       case .failure(let outcome): found[request.service] = .failure(outcome)
       case .success(let taken):
         var record = taken.record
@@ -132,5 +134,12 @@ package struct FleetRunner: Sendable {
       }
     }
     return found
+  }
+
+  /// Tells of something that was met beside the decisions: kept in the service's history, and shown. Throws what the store throws.
+  func tell(_ event: RecordEvent, of service: ServiceName, rollout: Int? = nil) throws {
+    let stored = StoredEvent(service: service, at: ports.time.wall(), rollout: rollout, event: event)
+    try ports.store.commit([], events: [stored], fleet: fleet.name)
+    observe(.committed([], [stored]))
   }
 }

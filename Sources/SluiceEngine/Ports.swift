@@ -10,7 +10,7 @@ package protocol HostPort: Sendable {
   /// Carries out one attempt's action.
   func perform(_ order: HostOrder, on host: Host) async -> AttemptResult
   /// Leaves the record's copy. True when it is durable there.
-  func replicate(_ copy: RecordCopy, service: ServiceName, fence: Fence, to host: Host) async -> Bool
+  func replicate(_ copy: SignedCopy, service: ServiceName, fence: Fence, to host: Host) async -> Bool
   /// A clean end: anyone may take the fence now. Also removes what no release in `keep` needs.
   func release(_ service: ServiceName, fence: Fence, keep: [Digest], on host: Host) async
 }
@@ -21,7 +21,7 @@ package protocol GatewayPort: Sendable {
   /// The whole table; answered when it is live on every loop and durable.
   func setTable(_ content: TableContent, revision: Revision, service: ServiceName, fence: Fence, gateway: GatewayID) async -> AttemptResult
   func removeTable(service: ServiceName, fence: Fence, gateway: GatewayID) async -> AttemptResult
-  func replicate(_ copy: RecordCopy, service: ServiceName, fence: Fence, to gateway: GatewayID) async -> Bool
+  func replicate(_ copy: SignedCopy, service: ServiceName, fence: Fence, to gateway: GatewayID) async -> Bool
   /// Tells the gateway that the service's controller is there: see `TableSplit.FallBack`. A gateway that cannot be reached is found out elsewhere.
   func renewLease(_ service: ServiceName, fence: Fence, gateway: GatewayID) async
   /// Facts as they change, until the task is cancelled; it reconnects by itself. Soon after an order was answered the facts come once more:
@@ -145,22 +145,11 @@ package struct FenceHolder: Hashable, Codable, Sendable {
 
 /// What a host or gateway answers to a claim.
 package enum ClaimAnswer<Seen: Hashable & Sendable>: Hashable, Sendable {
-  case granted(Seen, RecordCopy?)
+  case granted(Seen, SignedCopy?)
   case refused(FenceHolder)
   case unreachable(String)
   /// It was reached and something is wrong with it: a missing right or tool.
   case failed(Failure)
-}
-
-/// A copy of a service record, as it lies on hosts and gateways.
-package struct RecordCopy: Hashable, Sendable {
-  package var revision: Revision
-  package var bytes: [UInt8]
-
-  package init(revision: Revision, bytes: [UInt8]) {
-    self.revision = revision
-    self.bytes = bytes
-  }
 }
 
 /// An action on a host, with all that it needs.

@@ -5,8 +5,8 @@ package import SluiceRollout
 package enum RecordChoice: Hashable, Sendable {
   /// The one at hand.
   case known
-  /// The copy at this place of those that were found.
-  case copy(Int)
+  /// A copy that was found, and is newer.
+  case copy(VerifiedRecord)
   /// There is none anywhere: the service begins.
   case none
   /// Somebody has acted on a newer one, and no copy of it was found: going on from an older one would undo what they did.
@@ -15,13 +15,13 @@ package enum RecordChoice: Hashable, Sendable {
   /// Chooses by revision alone. `foreignEpoch` is the highest epoch that a controller of another machine held, 0 without one: its record is
   /// not in the database at hand. `standing` says that instances run. `takesOver`: the operator accepts an older record.
   package static func choose(
-    service: ServiceName, known: Revision?, copies: [Revision], foreignEpoch: UInt64, standing: Bool, takesOver: Bool
+    service: ServiceName, known: Revision?, copies: [VerifiedRecord], foreignEpoch: UInt64, standing: Bool, takesOver: Bool
   ) -> RecordChoice {
     var choice = known == nil ? RecordChoice.none : .known
     var newest = known
-    for (place, revision) in copies.enumerated() where newest.map({ revision > $0 }) ?? true {
-      newest = revision
-      choice = .copy(place)
+    for copy in copies where newest.map({ copy.revision > $0 }) ?? true {
+      newest = copy.revision
+      choice = .copy(copy)
     }
     if takesOver { return choice }
     if let newest, newest.epoch < foreignEpoch {

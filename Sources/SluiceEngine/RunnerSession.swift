@@ -69,7 +69,7 @@ struct RunnerSession {
     var events: [Engine.Event] = []
     for request in requests {
       let taker = FenceTaker(runner: runner, engine: engine, request: request)
-      switch await taker.take() {
+      switch try await taker.take() {
       case .failure(let outcome):
         outcomes[request.service] = outcome.outcome
         engine.outOfReach.append(request.service)

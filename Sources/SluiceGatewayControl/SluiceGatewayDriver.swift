@@ -47,7 +47,7 @@ package final class SluiceGatewayDriver: GatewayPort {
             .gateway, "gateway \(gateway): its copy of \(claim.service)'s record is not Base64",
             remedy: "sluice gateway exclude \(gateway.host)"))
       }
-      return .granted(fact, SluiceEngine.RecordCopy(revision: copy.revision, bytes: [UInt8](bytes)))
+      return .granted(fact, SignedCopy(envelope: [UInt8](bytes), revision: copy.revision))
     } catch let error as AdminError {
       switch error.reason {
       case .fenceHeld:
@@ -85,8 +85,8 @@ package final class SluiceGatewayDriver: GatewayPort {
     }
   }
 
-  package func replicate(_ copy: SluiceEngine.RecordCopy, service: ServiceName, fence: Fence, to gateway: GatewayID) async -> Bool {
-    let record = SluiceGatewayAPI.RecordCopy(revision: copy.revision, content: Data(copy.bytes).base64EncodedString())
+  package func replicate(_ copy: SignedCopy, service: ServiceName, fence: Fence, to gateway: GatewayID) async -> Bool {
+    let record = RecordCopy(revision: copy.revision, content: Data(copy.envelope).base64EncodedString())
     do {
       let _: ServiceStatus = try await ask("PUT", service, "/record", RecordOrder(fence: fence, record: record), gateway)
       return true

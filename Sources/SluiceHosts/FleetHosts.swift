@@ -56,6 +56,16 @@ package final class FleetHosts: HostPort {
   /// The open connection to a host, made where there is none: for whatever else has to reach through it. Throws `SSHError`.
   package func connection(to host: Host) async throws -> SSHConnection { try await link(host).connection() }
 
+  /// The keys that have got their users in on the hosts that are connected to now, in the fleet's order, each once.
+  package func identities() async -> [SSHIdentity] {
+    var found: [SSHIdentity] = []
+    for host in fleet.hosts {
+      guard let link = links.withLock({ $0[host.name] }), let identity = await link.identity, !found.contains(identity) else { continue }
+      found.append(identity)
+    }
+    return found
+  }
+
   /// Closes every connection; further calls fail.
   package func close() async {
     let all = links.withLock { links in Array(links.values) }
@@ -86,8 +96,9 @@ package final class FleetHosts: HostPort {
     do {
       let answer = try await link(host).run(script, .claim, limits: limits)
       if let holder = answer.holder() { return .refused(holder) }
-      guard let fact = answer.facts(of: host.name) else { throw HostTrouble.unreadable(host) }
-      return .granted(fact, answer.record.flatMap(RecordFile.decode))
+      guard let fact = answer.facts(of: host.name) else { throw HostTrouble.unreadable(host, answer) }
+      let signature = answer.has("signature") ? answer.text("signature") : nil
+      return .granted(fact, answer.record.map { SignedCopy(file: $0, signature: signature) })
     } catch {
       return HostTrouble(error).claimAnswer()
     }
@@ -117,14 +128,14 @@ package final class FleetHosts: HostPort {
     }
   }
 
-  package func replicate(_ copy: RecordCopy, service: ServiceName, fence: Fence, to host: Host) async -> Bool {
-    let content = RecordFile.encode(copy)
-    guard let text = String(validating: content, as: UTF8.self) else { return false }
+  package func replicate(_ copy: SignedCopy, service: ServiceName, fence: Fence, to host: Host) async -> Bool {
+    guard let text = String(validating: copy.bytes, as: UTF8.self), let signature = copy.signature else { return false }
     var script = HostScript(RecordScripts.replicate)
     script.set(place: service, on: host)
     script.set(fence: fence)
     script.set("revision", "\(copy.revision.epoch) \(copy.revision.version)")
     script.set("content", text)
+    script.set("signature", signature)
     let answer = try? await link(host).run(script, .replicate, limits: limits)
     return answer?.has("done") ?? false
   }
@@ -145,15 +156,23 @@ package final class FleetHosts: HostPort {
     script.set(fence: order.fence)
     script.set(range: order.policy.ports)
     let answer = try await link(host).run(script, .observe, limits: limits)
-    guard let fact = answer.facts(of: host.name) else { throw HostTrouble.unreadable(host) }
+    guard let fact = answer.facts(of: host.name) else { throw HostTrouble.unreadable(host, answer) }
     return .succeeded(.facts(fact))
   }
 }
 
 extension HostTrouble {
-  /// The script ran, and what it said is not what this version reads.
-  static func unreadable(_ host: Host) -> HostTrouble {
-    .failed(
+  /// The script ran, and what it said is not what this version reads, or cannot be.
+  static func unreadable(_ host: Host, _ answer: HostAnswer = HostAnswer()) -> HostTrouble {
+    if let line = answer.excessive {
+      return .failed(
+        Failure(
+          .host, "\(host.name) says what cannot be: \(line)",
+          remedy: line.hasPrefix("holder ")
+            ? "sluice adopt -f PATH --reset-fence SERVICE sets the fence anew everywhere"
+            : "Look below \(host.root) on it, and remove what Sluice has not made."))
+    }
+    return .failed(
       Failure(
         .host, "\(host.name): the host's answer has another form than this version of Sluice reads",
         remedy: "Look at the files below \(host.root) on it."))

@@ -68,5 +68,11 @@ struct HostAnswer: Equatable {
   /// Lines of one text.
   func text(_ key: String) -> String { values(key).joined(separator: "\n") }
   func has(_ key: String) -> Bool { lines.contains { $0.key == key } }
-  func number<Number: FixedWidthInteger>(_ key: String, as type: Number.Type = Number.self) -> Number? { value(key).flatMap { Number($0) } }
+  /// nil also for a number that is beyond `most`: a host may say anything, and what is made of it must not overflow.
+  func number<Number: FixedWidthInteger>(_ key: String, as type: Number.Type = Number.self) -> Number? {
+    value(key).flatMap { Number($0) }.flatMap { $0.magnitude <= Number.Magnitude(clamping: Self.most) ? $0 : nil }
+  }
+
+  /// Counters, bytes and moments that no host reaches.
+  static let most: UInt64 = 1 << 47
 }

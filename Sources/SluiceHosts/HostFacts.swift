@@ -6,20 +6,32 @@ extension HostAnswer {
   /// Who holds the fence, where the script said so.
   func holder() -> FenceHolder? {
     guard let words = value("holder")?.split(separator: " "), words.count == 5, let owner = Token.decode(words[0]),
-      let epoch = UInt64(words[1]),
+      let epoch = UInt64(words[1]), epoch <= RecordLimits.told,
       let machine = Token.decode(words[2]), let since = Int64(words[3]), words[4] == "0" || words[4] == "1"
     else { return nil }
     return FenceHolder(
       fence: Fence(owner: owner, epoch: epoch), machine: machine, since: WallTime(milliseconds: since), released: words[4] == "1")
   }
 
+  /// The first line with a number that no host reaches.
+  var excessive: String? {
+    let line = lines.first { line in
+      ["generation", "instance", "holder", "listening"].contains(line.key)
+        && line.value.split(separator: " ").contains { $0.utf8.count > 9 && $0.utf8.allSatisfy { (48...57).contains($0) } }
+        && !(line.key == "generation" && line.value.utf8.count < 15)
+    }
+    return line.map { "\($0.key) \($0.value.prefix(120))" }
+  }
+
   /// The facts of one look; nil where a line has another form.
   func facts(of host: HostName) -> HostFact? {
-    guard let generation = number("generation", as: UInt64.self) else { return nil }
+    guard let generation = number("generation", as: UInt64.self), generation <= RecordLimits.told else { return nil }
     var fact = HostFact(host: host, generation: generation)
     for text in values("instance") {
       let words = text.split(separator: " ")
-      guard words.count == 3, let number = Int(words[0]), let port = Int(words[1]), words[2] == "0" || words[2] == "1" else { return nil }
+      guard words.count == 3, let number = Int(words[0]), (0...RecordLimits.numberTold).contains(number), let port = Int(words[1]),
+        (0...65_535).contains(port), words[2] == "0" || words[2] == "1"
+      else { return nil }
       fact.instances.append(InstanceFact(number: number, port: port, running: words[2] == "1"))
     }
     fact.instances.sort { $0.number < $1.number }
@@ -31,21 +43,5 @@ extension HostAnswer {
     }
     fact.listening = ports.sorted()
     return fact
-  }
-}
-
-/// The record's copy as it lies on a host: one line with its revision, then its bytes.
-enum RecordFile {
-  static func encode(_ copy: RecordCopy) -> [UInt8] { Array("{\"revision\":\"\(copy.revision)\"}\n".utf8) + copy.bytes }
-
-  /// nil where the first line is not what `encode` writes.
-  static func decode(_ bytes: [UInt8]) -> RecordCopy? {
-    guard let end = bytes.firstIndex(of: UInt8(ascii: "\n")) else { return nil }
-    let line = String(decoding: bytes[..<end], as: UTF8.self)
-    let prefix = "{\"revision\":\""
-    guard line.hasPrefix(prefix), line.hasSuffix("\"}") else { return nil }
-    let numbers = line.dropFirst(prefix.count).dropLast(2).split(separator: ".", omittingEmptySubsequences: false)
-    guard numbers.count == 2, let epoch = UInt64(numbers[0]), let version = UInt64(numbers[1]) else { return nil }
-    return RecordCopy(revision: Revision(epoch: epoch, version: version), bytes: Array(bytes[(end + 1)...]))
   }
 }

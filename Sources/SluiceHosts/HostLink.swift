@@ -21,6 +21,9 @@ actor HostLink {
     self.counter = counter
   }
 
+  /// The key that got its user in; nil without a connection.
+  var identity: SSHIdentity? { current?.identity }
+
   /// The open connection, or a new one; everyone who asks meanwhile waits for the same.
   func connection() async throws -> SSHConnection {
     if let current, current.isOpen { return current }

@@ -17,6 +17,7 @@ package struct CheckRunner: CheckPort {
       let program = LocalProgram.resolve(words.first ?? "", from: directory)
       return LocalProgram.problem(program, called: "the command of check \(check.name), \(program),")
     case .http: return LocalProgram.problem("curl", called: "curl, which asks check \(check.name),")
+    case .elsewhere: return nil
     }
   }
 
@@ -24,6 +25,11 @@ package struct CheckRunner: CheckPort {
     switch check.kind {
     case .command(let words, let directory): await run(words, in: directory, check, step: step, record)
     case .http(let url, let json, let equals): await get(url, json: json, equals: equals, check)
+    case .elsewhere(let hash):
+      // It came with a copy of the record: nothing that does is run here.
+      .inDoubt(
+        "the check \(check.name) of \(record.service) is not known on this machine (its hash \(hash.short)): "
+          + "give the manifest: sluice rollout resume \(record.service) -f PATH")
     }
   }
 

@@ -21,6 +21,13 @@ package struct HookRunner: HookPort {
 
   package func run(_ call: HookCall, command: String, record: ServiceRecord, attempt: Int) async -> AttemptResult {
     let report = HookReport(call, record: record, attempt: attempt)
+    if let hash = HookReference.hash(command) {
+      // It came with a copy of the record: nothing that does is run here.
+      return .failed(
+        Failure(
+          .hook, "the hook \(call.point.rawValue) of \(record.service) is not known on this machine (its hash \(hash.short))",
+          remedy: "give the manifest: sluice rollout resume \(record.service) -f PATH"))
+    }
     let name = "the \(call.point.rawValue) hook \(command)"
     if let problem = LocalProgram.problem(command, called: name) {
       return .failed(Failure(.hook, problem.message, remedy: problem.remedy))

@@ -18,6 +18,9 @@ package enum ReleaseDigest {
     encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
     return SluiceModel.Digest(hash: SHA256.hash(data: try encoder.encode(Canonical(format: format, release: spec))))
   }
+
+  /// SHA-256.
+  package static func of(_ bytes: [UInt8]) -> SluiceModel.Digest { SluiceModel.Digest(hash: SHA256.hash(data: bytes)) }
 }
 
 extension SluiceModel.Digest {

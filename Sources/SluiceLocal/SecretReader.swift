@@ -44,6 +44,9 @@ package struct SecretReader: Sendable {
       bytes = Array(value.utf8)
     case .file(let path): bytes = try file(path, name)
     case .command(let command, let directory): bytes = try await output(of: command, in: directory ?? baseDirectory, name)
+    case .elsewhere(let hash):
+      throw LocalError(
+        "secret \(name): where it is read is not known on this machine (its hash \(hash.short))", remedy: "Give the manifest: -f PATH")
     }
     let place = Self.describe(source)
     guard !bytes.isEmpty else {
@@ -62,6 +65,7 @@ package struct SecretReader: Sendable {
     case .env(let variable): "the environment variable \(variable)"
     case .file(let path): "the file \(path)"
     case .command(let command, _): "the output of \(command.first ?? "the command")"
+    case .elsewhere: "another machine's source"
     }
   }
 

@@ -44,7 +44,7 @@ struct FileChecks {
           report.warning(
             .fileMissing, "the command of secret `\(name)` does not exist",
             at: service.document.place("spec.run.secrets.\(name).fromCommand"), suggestion: looked(program, base))
-        case .file, .env: break
+        case .file, .env, .elsewhere: break
         }
       }
     }

@@ -11,7 +11,8 @@ enum FleetReader {
         root: spec.optional("root", .hostDirectory, default: Host(name: "", rack: "", address: "").root))
       let racks = spec.required(
         "racks", .list(of: rack(defaults), atLeast: 1, expected: "a list of racks"), example: "racks: [{ name: rack-a, hosts: [ … ] }]")
-      let fleet = Fleet(name: name, racks: racks ?? [])
+      let signers = spec.optional("signers", .list(of: .localPath, atLeast: 1, expected: "a list of files of public keys"))
+      let fleet = Fleet(name: name, racks: racks ?? [], signers: signers)
       checkNames(fleet, spec.cursor)
       return fleet
     }

@@ -41,6 +41,7 @@ package enum ManifestReader {
       }
     }
     if isEmpty, !report.hasErrors { return ManifestResult(manifests: nil, diagnostics: [ManifestFiles.nothing(in: sources.map(\.name))]) }
+    declarations.fleets = declarations.fleets.map(SignerFiles(report: report).read)
     ReferenceChecks(declarations, report).run()
     ConflictChecks(declarations, report).run()
     CapacityChecks(declarations, report).run()

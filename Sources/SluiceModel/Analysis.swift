@@ -85,5 +85,7 @@ package struct AnalysisCheck: Hashable, Codable, Sendable {
     case command([String], directory: String)
     /// Passes when the answer's status is 2xx and, where a path into its JSON is given, the value there is as asked.
     case http(url: String, json: String?, equals: String?)
+    /// Another machine's: all that is known here is its hash.
+    case elsewhere(Digest)
   }
 }

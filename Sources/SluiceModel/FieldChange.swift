@@ -210,6 +210,7 @@ extension AnalysisCheck {
       words = [url] + [json.map { "\($0)\(equals.map { " is \($0)" } ?? "")" }].compactMap { $0 }
       // Whoever guards an address by a word in its query would not see it printed.
       isSecret = SecretWords.isSecret(value: url) || url.contains("?")
+    case .elsewhere(let hash): (words, isSecret) = (["one that is not known on this machine (\(hash.short))"], false)
     }
     words.append("every \(interval), \(timeout) each, \(count) to pass, \(failureLimit) may fail")
     return Field("\(list).\(name)", words.joined(separator: ", "), isSecret: isSecret)
@@ -234,6 +235,7 @@ extension SecretSource {
     case .env(let name): "from environment \(name)"
     case .file(let path): "from file \(path)"
     case .command(let words, _): "from command \(words.asCommand)"
+    case .elsewhere(let hash): "from where is not known on this machine (\(hash.short))"
     }
   }
 }

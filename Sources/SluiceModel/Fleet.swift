@@ -2,10 +2,13 @@
 package struct Fleet: Hashable, Codable, Sendable {
   package var name: FleetName
   package var racks: [Rack]
+  /// The public keys whose copies of records are believed, as lines of `authorized_keys`; nil: those that were accepted on this machine.
+  package var signers: [String]?
 
-  package init(name: FleetName, racks: [Rack]) {
+  package init(name: FleetName, racks: [Rack], signers: [String]? = nil) {
     self.name = name
     self.racks = racks
+    self.signers = signers
   }
 
   /// Every host, in the order of the manifest.

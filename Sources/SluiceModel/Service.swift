@@ -191,6 +191,8 @@ package enum SecretSource: Hashable, Codable, Sendable {
   case file(String)
   /// Run in `directory`, the manifest's folder, wherever the next command is typed.
   case command([String], directory: String? = nil)
+  /// Another machine's: all that is known here is its hash.
+  case elsewhere(Digest)
 }
 
 /// Everything that a set of manifest files declares.

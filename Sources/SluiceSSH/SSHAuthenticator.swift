@@ -20,10 +20,11 @@ struct SSHAuthenticator {
   /// sshd hangs up after MaxAuthTries (6 unless set) refusals.
   private static let mostTries = 5
 
-  mutating func authenticate() async throws {
+  /// The key that got the user in; nil where none was asked for.
+  mutating func authenticate() async throws -> SSHIdentity? {
     let user = endpoint.user
     let rejected = rejection
-    guard let methods = try await session.perform({ $0.authMethods(user: user) }, rejected: rejected).get() else { return }
+    guard let methods = try await session.perform({ $0.authMethods(user: user) }, rejected: rejected).get() else { return nil }
     guard methods.contains("publickey") else {
       throw SSHError(
         .auth, .authRefused, host: endpoint.name,
@@ -45,12 +46,19 @@ struct SSHAuthenticator {
       }
       if isIn == true {
         agent.agent?.close()
-        return
+        return identity(candidate)
       }
       if isIn == false { tries += 1 }
     }
     agent.agent?.close()
     throw refused(tries: tries)
+  }
+
+  private func identity(_ candidate: Candidate) -> SSHIdentity {
+    switch candidate {
+    case .agent(let key): SSHIdentity(origin: .agent(socket: endpoint.agentSocket ?? ""), type: key.type, publicKey: key.publicKey)
+    case .file(let file): SSHIdentity(origin: .file(file.path), type: file.type ?? "", publicKey: file.publicKey)
+    }
   }
 
   private enum Candidate {

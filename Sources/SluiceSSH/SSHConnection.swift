@@ -12,6 +12,8 @@ package final class SSHConnection: Sendable {
   package let options: SSHOptions
   /// The key that the host proved to hold.
   package let hostKey: SSHHostKey
+  /// The key that got its user in; nil where the host asked for none.
+  package let identity: SSHIdentity?
   let session: SSHSession
   /// Connections that this one runs through; they close with it.
   private let carriers: [SSHConnection]
@@ -20,8 +22,10 @@ package final class SSHConnection: Sendable {
   private let kept: SSHConnection?
 
   init(
-    endpoint: SSHEndpoint, options: SSHOptions, hostKey: SSHHostKey, session: SSHSession, carriers: [SSHConnection], kept: SSHConnection?
+    endpoint: SSHEndpoint, options: SSHOptions, hostKey: SSHHostKey, identity: SSHIdentity?, session: SSHSession,
+    carriers: [SSHConnection], kept: SSHConnection?
   ) {
+    self.identity = identity
     self.endpoint = endpoint
     self.options = options
     self.hostKey = hostKey

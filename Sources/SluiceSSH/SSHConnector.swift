@@ -41,16 +41,16 @@ struct SSHConnector {
     let link = try await link(to: endpoint, hostKeyTypes: types, only: false)
     let session = link.session
     do {
-      let key = try await limited(session, endpoint) {
+      let (key, identity) = try await limited(session, endpoint) {
         let key = try await handshake(session, endpoint)
         try await SSHHostKeyCheck(endpoint: endpoint, options: options, known: known).check(key)
         var authenticator = SSHAuthenticator(endpoint: endpoint, options: options, session: session)
-        try await authenticator.authenticate()
-        return key
+        return (key, try await authenticator.authenticate())
       }
       let keepAlive = options.keepAlive.map { TimeAmount($0) }
       try await session.eventLoop.submit { session.becomeReady(keepAlive: keepAlive) }.get()
-      return SSHConnection(endpoint: endpoint, options: options, hostKey: key, session: session, carriers: link.carriers, kept: link.kept)
+      return SSHConnection(
+        endpoint: endpoint, options: options, hostKey: key, identity: identity, session: session, carriers: link.carriers, kept: link.kept)
     } catch {
       session.eventLoop.execute { session.shutdown() }
       for carrier in link.carriers.reversed() { await carrier.close() }

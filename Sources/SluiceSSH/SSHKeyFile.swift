@@ -40,19 +40,30 @@ struct SSHKeyFile: Sendable {
 
   /// The clear part of OpenSSH's format (PROTOCOL.key): magic, cipher, kdf, its options, number of keys, public key.
   private mutating func readOpenSSH(_ text: String) {
-    let lines = text.split(whereSeparator: \.isNewline)
-    guard let begin = lines.firstIndex(of: "-----BEGIN OPENSSH PRIVATE KEY-----"),
-      let end = lines.firstIndex(of: "-----END OPENSSH PRIVATE KEY-----"), begin < end,
-      let body = Base64.decode(lines[lines.index(after: begin)..<end].joined())
-    else { return }
-    let magic = Array("openssh-key-v1".utf8) + [0]
-    guard body.starts(with: magic) else { return }
-    var buffer = ByteBuffer(bytes: body.dropFirst(magic.count))
-    guard let cipher = buffer.readSSHString(), buffer.readSSHString() != nil, buffer.readSSHString() != nil,
-      buffer.readInteger(as: UInt32.self) != nil, let blob = buffer.readSSHString()
+    guard var buffer = Self.openSSHBody(text), let cipher = buffer.readSSHString(), buffer.readSSHString() != nil,
+      buffer.readSSHString() != nil, buffer.readInteger(as: UInt32.self) != nil, let blob = buffer.readSSHString()
     else { return }
     isEncrypted = cipher != Array("none".utf8)
     publicKey = blob
     type = SSHWire.firstString(of: blob)
+  }
+
+  /// What follows the public key, where it is not encrypted: the private one.
+  func openSSHPrivateSection(_ text: String) -> [UInt8]? {
+    guard var buffer = Self.openSSHBody(text), buffer.readSSHString() == Array("none".utf8), buffer.readSSHString() != nil,
+      buffer.readSSHString() != nil, buffer.readInteger(as: UInt32.self) == 1, buffer.readSSHString() != nil
+    else { return nil }
+    return buffer.readSSHString()
+  }
+
+  /// What OpenSSH's armour holds after its magic.
+  private static func openSSHBody(_ text: String) -> ByteBuffer? {
+    let lines = text.split(whereSeparator: \.isNewline)
+    guard let begin = lines.firstIndex(of: "-----BEGIN OPENSSH PRIVATE KEY-----"),
+      let end = lines.firstIndex(of: "-----END OPENSSH PRIVATE KEY-----"), begin < end,
+      let body = Base64.decode(lines[lines.index(after: begin)..<end].joined())
+    else { return nil }
+    let magic = Array("openssh-key-v1".utf8) + [0]
+    return body.starts(with: magic) ? ByteBuffer(bytes: body.dropFirst(magic.count)) : nil
   }
 }

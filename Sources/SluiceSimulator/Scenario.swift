@@ -99,6 +99,8 @@ package struct Scenario: Sendable {
 
   /// What the service's record knows a release by.
   static func digest(_ release: Int) -> Digest { Digest("digest-\(release)") }
+  /// Of the spec that `apply` makes: by its artifact.
+  static func digest(of spec: ReleaseSpec) -> Digest { Digest("digest-\(spec.artifact.rawValue.dropFirst("artifact-".count))") }
 
   /// What stands in a version of the service's secrets: nothing that Sluice keeps or tells may hold it.
   static func secret(_ version: String) -> String { "tiger-\(version)" }

@@ -22,7 +22,7 @@ struct SimulatedHost {
   var formers: [ServiceName: FenceHolder] = [:]
   var instances: [Int: Running] = [:]
   var releases: Set<Digest> = []
-  @Boxed var copy: ServiceRecord? = nil
+  var copy: SimulatedCopy?
   /// No room for another release.
   var full = false
   /// Its answers take long.
@@ -76,7 +76,7 @@ struct SimulatedHost {
   /// Leaves the record's copy, unless a newer one is there; false where the fence is not the one that stands.
   mutating func keep(_ record: ServiceRecord, _ fence: Fence, _ sabotage: Sabotage?) -> Bool {
     guard admits(fence, record.service, sabotage) else { return false }
-    if copy.map({ $0.revision <= record.revision }) ?? true { copy = record }
+    if copy.map({ $0.claimed <= record.revision }) ?? true { copy = SimulatedCopy(record) }
     return true
   }
 
@@ -102,7 +102,7 @@ struct SimulatedGateway {
   var fence: Fence?
   @Boxed var content: TableContent? = nil
   var revision: Revision?
-  @Boxed var copy: ServiceRecord? = nil
+  var copy: SimulatedCopy?
   var healthy: Set<Int> = []
   var inFlight: [Int: Int] = [:]
   /// When a target's draining became known here.
@@ -146,7 +146,7 @@ struct SimulatedGateway {
   /// Leaves the record's copy, unless a newer one is there; false where a newer fence stands.
   mutating func keep(_ record: ServiceRecord, _ fence: Fence, _ sabotage: Sabotage?) -> Bool {
     if refusing(fence, sabotage) != nil { return false }
-    if copy.map({ $0.revision <= record.revision }) ?? true { copy = record }
+    if copy.map({ $0.claimed <= record.revision }) ?? true { copy = SimulatedCopy(record) }
     return true
   }
 

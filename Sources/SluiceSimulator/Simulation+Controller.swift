@@ -89,21 +89,22 @@ extension Simulation {
 
   /// The newest of the database's record and the copies that can be reached; nil where instances run and no record is found.
   private func newestRecord(_ known: ServiceRecord?, foreignEpoch: UInt64) -> ServiceRecord? {
-    var copies: [ServiceRecord] = []
+    let verifier = CopyVerifier.simulated(fleet: scenario.fleet.name, service: service)
+    var copies: [VerifiedRecord] = []
     for id in scenario.gateway.processes where scene.gateways[id]?.answers == true {
-      copies += [scene.gateways[id]?.copy].compactMap(\.self)
+      copies += [scene.gateways[id]?.copy?.verified(by: verifier)].compactMap(\.self)
     }
     var standing = false
     for host in scenario.fleet.hosts where scene.hosts[host.name]?.answers == true {
-      copies += [scene.hosts[host.name]?.copy].compactMap(\.self)
+      copies += [scene.hosts[host.name]?.copy?.verified(by: verifier)].compactMap(\.self)
       standing = standing || scene.hosts[host.name]?.instances.isEmpty == false
     }
     switch RecordChoice.choose(
-      service: service, known: known?.revision, copies: copies.map(\.revision), foreignEpoch: foreignEpoch, standing: standing,
+      service: service, known: known?.revision, copies: copies, foreignEpoch: foreignEpoch, standing: standing,
       takesOver: scene.takesOver)
     {
     case .known: return known
-    case .copy(let place): return copies[place]
+    case .copy(let copy): return copy.record.withLocalPrograms(of: (known?.policies ?? []) + [scene.plan.policy], Self.hash)
     case .none: return ServiceRecord(policy: scene.plan.policy)
     case .stale: return nil
     }

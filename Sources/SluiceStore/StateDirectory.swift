@@ -19,6 +19,8 @@ package struct StateDirectory: Hashable, Sendable {
   package func database(of fleet: FleetName) -> String { "\(path)/\(fleet).sqlite" }
   package func lock(of fleet: FleetName) -> String { "\(path)/\(fleet).lock" }
   package func wake(of fleet: FleetName) -> String { "\(path)/\(fleet).wake" }
+  /// The public keys whose copies of the fleet's records were accepted here.
+  package func signers(of fleet: FleetName) -> String { "\(path)/\(fleet).signers" }
   /// Packed artifacts, by digest.
   package var artifacts: String { path + "/artifacts" }
 

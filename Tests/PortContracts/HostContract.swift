@@ -53,7 +53,7 @@ struct Claimer {
   }
 
   @discardableResult
-  func granted(_ fence: Fence, machine: String = "here", takeOver: Bool = false) async throws -> RecordCopy? {
+  func granted(_ fence: Fence, machine: String = "here", takeOver: Bool = false) async throws -> SignedCopy? {
     let answer = await claim(fence, machine: machine, takeOver: takeOver)
     guard case .granted(_, let copy) = answer else { throw BrokenLaw(description: "claim of \(fence): \(answer)") }
     return copy
@@ -194,13 +194,20 @@ package enum HostContract {
   }
 
   /// A record of that version, as the store writes it.
-  static func copy(_ version: UInt64, _ fence: Fence, _ policy: ServicePolicy) -> RecordCopy {
+  static func copy(_ version: UInt64, _ fence: Fence, _ policy: ServicePolicy) -> SignedCopy {
     var record = ServiceRecord(policy: policy)
     record.fence = fence
     record.version = version
+    return copy(of: record)
+  }
+
+  /// Signed with a word: adapters look no closer.
+  package static func copy(of record: ServiceRecord) -> SignedCopy {
     let encoder = JSONEncoder()
     encoder.outputFormatting = .sortedKeys
     guard let data = try? encoder.encode(record) else { preconditionFailure("a record is always written") }
-    return RecordCopy(revision: record.revision, bytes: Array(data))
+    let statement = CopyStatement(
+      fleet: record.policy.fleet, service: record.service, revision: record.revision, record: Array(data))
+    return SignedCopy(statement, signature: "signed")
   }
 }

@@ -109,20 +109,33 @@ import Testing
 
   // MARK: The record
 
+  /// A copy of that age which counts.
+  func verified(_ revision: Revision) -> VerifiedRecord {
+    var record = ServiceRecord(policy: ServicePolicy(name: service, fleet: "prod", replicas: 1))
+    record.fence = Fence(owner: "ben", epoch: revision.epoch)
+    record.version = revision.version
+    let verifier = CopyVerifier(fleet: "prod", service: service, digest: { _ in "" }, hash: { _ in "" })
+    let stated = OpenedCopy.Stated(fleet: "prod", service: service, revision: revision)
+    guard case .success(let copy) = verifier.verify(OpenedCopy(claimed: revision, stated: stated, record: record, signer: nil)) else {
+      preconditionFailure("an empty record is one")
+    }
+    return copy
+  }
+
   func choose(
     _ known: Revision?, _ copies: [Revision], foreign: UInt64 = 0, standing: Bool = false, takesOver: Bool = false
   ) -> RecordChoice {
     RecordChoice.choose(
-      service: service, known: known, copies: copies, foreignEpoch: foreign, standing: standing, takesOver: takesOver)
+      service: service, known: known, copies: copies.map(verified), foreignEpoch: foreign, standing: standing, takesOver: takesOver)
   }
 
   @Test func `the newest by epoch, then by version, is gone on from`() {
     let old = Revision(epoch: 2, version: 90)
     let newer = Revision(epoch: 3, version: 1)
     #expect(choose(old, []) == .known)
-    #expect(choose(old, [newer, Revision(epoch: 3, version: 4)]) == .copy(1))
+    #expect(choose(old, [newer, Revision(epoch: 3, version: 4)]) == .copy(verified(Revision(epoch: 3, version: 4))))
     #expect(choose(newer, [old, newer]) == .known)
-    #expect(choose(nil, [old]) == .copy(0))
+    #expect(choose(nil, [old]) == .copy(verified(old)))
     #expect(choose(nil, []) == RecordChoice.none)
   }
 
@@ -133,7 +146,7 @@ import Testing
       return
     }
     #expect(failure.remedy.contains("--take-over"))
-    #expect(choose(old, [Revision(epoch: 5, version: 1)], foreign: 5) == .copy(0))
+    #expect(choose(old, [Revision(epoch: 5, version: 1)], foreign: 5) == .copy(verified(Revision(epoch: 5, version: 1))))
     #expect(choose(old, [], foreign: 5, takesOver: true) == .known)
   }
 

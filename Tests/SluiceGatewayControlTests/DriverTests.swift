@@ -69,7 +69,7 @@ import Testing
           }
           #expect(failure.kind == .fenced && failure.message.contains("edge/g1") && failure.holder == ann)
         }
-        #expect(await !driver.replicate(RecordCopy(revision: revision(1, epoch: 2), bytes: [1]), service: "shop", fence: old, to: edge))
+        #expect(await !driver.replicate(copy(revision(1, epoch: 2)), service: "shop", fence: old, to: edge))
       }
     }
   }
@@ -94,15 +94,19 @@ import Testing
     }
   }
 
+  private func copy(_ revision: Revision, record: [UInt8] = [1]) -> SignedCopy {
+    SignedCopy(CopyStatement(fleet: "prod", service: "shop", revision: revision, record: record), signature: "signed\nby somebody")
+  }
+
   @Test func `the record's copy comes back with the claim, byte for byte`() async throws {
     try await withGateway { gateway in
       try await gateway.start()
       let driver = gateway.driver
       _ = await driver.claim(claim(ann), gateway: edge)
-      let copy = RecordCopy(revision: revision(7), bytes: (0..<100_000).map { UInt8(truncatingIfNeeded: $0 &* 31) })
+      let copy = copy(revision(7), record: (0..<100_000).map { $0 % 256 == 10 ? 11 : UInt8(truncatingIfNeeded: $0) })
       #expect(await driver.replicate(copy, service: "shop", fence: ann, to: edge))
       #expect(await driver.replicate(copy, service: "shop", fence: ann, to: edge))
-      #expect(await !driver.replicate(RecordCopy(revision: revision(6), bytes: [1]), service: "shop", fence: ann, to: edge))
+      #expect(await !driver.replicate(self.copy(revision(6)), service: "shop", fence: ann, to: edge))
       let next = Fence(owner: "bob@pc.99:b:1:1", epoch: 4)
       guard case .granted(let fact, let found) = await driver.claim(claim(next), gateway: edge) else {
         Issue.record("not granted")

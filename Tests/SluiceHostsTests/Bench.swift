@@ -66,6 +66,13 @@ struct Bench: Sendable {
     }
   }
 
+  /// A copy of that version, as a controller leaves it.
+  func copy(_ version: UInt64, _ record: String) -> SignedCopy {
+    let revision = Revision(epoch: 1, version: version)
+    let statement = CopyStatement(fleet: "test", service: "shop", revision: revision, record: Array(record.utf8))
+    return SignedCopy(statement, signature: "-----BEGIN\nsigned\n-----END")
+  }
+
   func setSecrets(_ values: [String: String]?) { secrets.set(values) }
 
   func claim(_ fence: Fence? = nil, machine: String = "here", takeOver: Bool = false) async -> ClaimAnswer<HostFact> {

@@ -74,7 +74,7 @@ struct FormTests {
         bytes[Int.random(in: 0..<bytes.count, using: &generator)] = .random(in: 0...255, using: &generator)
       }
       guard let answer = try? HostAnswer(parsing: bytes) else { continue }
-      _ = (answer.facts(of: "a"), answer.holder(), answer.record.flatMap(RecordFile.decode), answer.failure(on: "a"))
+      _ = (answer.facts(of: "a"), answer.holder(), answer.record.map { SignedCopy(file: $0, signature: nil) }, answer.failure(on: "a"))
     }
   }
 

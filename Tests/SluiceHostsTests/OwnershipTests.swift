@@ -85,7 +85,7 @@ struct OwnershipTests {
       }
       #expect(
         await !bench.hands.replicate(
-          RecordCopy(revision: Revision(epoch: 1, version: 99), bytes: [1]), service: "shop", fence: bench.fence, to: bench.host))
+          bench.copy(99, "late"), service: "shop", fence: bench.fence, to: bench.host))
       await bench.hands.release("shop", fence: bench.fence, keep: [], on: bench.host)
       #expect(try await facts(bench, newer) == before)
       guard case .refused(let holder) = await bench.claim(Fence(owner: "x", epoch: 9), machine: "elsewhere") else {
@@ -124,19 +124,18 @@ struct OwnershipTests {
       guard case .granted(_, nil) = await bench.claim() else { return #expect(Bool(false), "no record yet") }
       func replicate(_ version: UInt64, _ text: String) async -> Bool {
         await bench.hands.replicate(
-          RecordCopy(revision: Revision(epoch: 1, version: version), bytes: Array(text.utf8)), service: "shop", fence: bench.fence,
-          to: bench.host)
+          bench.copy(version, text), service: "shop", fence: bench.fence, to: bench.host)
       }
       let text = "{\"a\":\"it's $HOME `x` \\ end\nsluice/1\"}"
       #expect(await replicate(9, text))
       #expect(await replicate(10, text + "ü"))
       #expect(await replicate(8, "old"))
       guard case .granted(_, let copy) = await bench.claim() else { return #expect(Bool(false), "granted") }
-      #expect(copy == RecordCopy(revision: Revision(epoch: 1, version: 10), bytes: Array((text + "ü").utf8)))
+      #expect(copy == bench.copy(10, text + "ü"))
       let large = String(repeating: "0123456789", count: 100_000)
       #expect(await replicate(11, large))
       guard case .granted(_, let again) = await bench.claim() else { return #expect(Bool(false), "granted") }
-      #expect(again?.bytes.count == 1_000_000)
+      #expect(again.flatMap { CopyStatement($0.bytes) }?.record.count == 1_000_000)
     }
   }
 

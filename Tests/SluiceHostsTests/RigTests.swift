@@ -155,7 +155,7 @@ struct RigTests {
       let (instance, release) = try await bench.running { $0.run.runtime = .auto }
       #expect(
         await bench.hands.replicate(
-          RecordCopy(revision: Revision(epoch: 1, version: 2), bytes: [65]), service: "shop", fence: bench.fence, to: bench.host))
+          bench.copy(2, "A"), service: "shop", fence: bench.fence, to: bench.host))
       try await Rig.command(["kill", "a1"])
       async let dead = bench.perform(.observe)
       switch await dead {

@@ -49,7 +49,7 @@ final class SimulatedPorts: HostPort, GatewayPort, HookPort, CheckPort, Sendable
     world.withLock { world in
       if let holder = world.scene.hosts[host.name]?.claim(claim, sabotage) { return .refused(holder) }
       guard let fact = world.facts(of: host.name) else { return .unreachable("no such host") }
-      return .granted(fact, world.scene.hosts[host.name]?.copy.flatMap(Self.copy))
+      return .granted(fact, world.scene.hosts[host.name]?.copy.flatMap { Self.copy($0.record) })
     }
   }
 
@@ -78,7 +78,7 @@ final class SimulatedPorts: HostPort, GatewayPort, HookPort, CheckPort, Sendable
     return carryOut(action, order.fence, record)
   }
 
-  func replicate(_ copy: RecordCopy, service: ServiceName, fence: Fence, to host: SluiceModel.Host) async -> Bool {
+  func replicate(_ copy: SignedCopy, service: ServiceName, fence: Fence, to host: SluiceModel.Host) async -> Bool {
     guard let record = Self.record(copy) else { return false }
     return world.withLock { $0.scene.hosts[host.name]?.keep(record, fence, sabotage) ?? false }
   }
@@ -95,7 +95,7 @@ final class SimulatedPorts: HostPort, GatewayPort, HookPort, CheckPort, Sendable
         return .refused(FenceHolder(fence: standing, machine: claim.machine, since: claim.since, released: true))
       }
       guard let fact = world.scene.gateways[gateway]?.facts(gateway, nil) else { return .unreachable("no such gateway") }
-      return .granted(fact, world.scene.gateways[gateway]?.copy.flatMap(Self.copy))
+      return .granted(fact, world.scene.gateways[gateway]?.copy.flatMap { Self.copy($0.record) })
     }
   }
 
@@ -111,7 +111,7 @@ final class SimulatedPorts: HostPort, GatewayPort, HookPort, CheckPort, Sendable
     carryOut(.removeTable(gateway), fence, ServiceRecord(policy: policy))
   }
 
-  func replicate(_ copy: RecordCopy, service: ServiceName, fence: Fence, to gateway: GatewayID) async -> Bool {
+  func replicate(_ copy: SignedCopy, service: ServiceName, fence: Fence, to gateway: GatewayID) async -> Bool {
     guard let record = Self.record(copy) else { return false }
     return world.withLock { $0.scene.gateways[gateway]?.keep(record, fence, sabotage) ?? false }
   }
@@ -136,15 +136,12 @@ final class SimulatedPorts: HostPort, GatewayPort, HookPort, CheckPort, Sendable
     return carryOut(.check(check.name, step: step), Fence(owner: "me", epoch: 1), record)
   }
 
-  private static func record(_ copy: RecordCopy) -> ServiceRecord? {
-    try? JSONDecoder().decode(ServiceRecord.self, from: Data(copy.bytes))
+  private static func record(_ copy: SignedCopy) -> ServiceRecord? {
+    guard let statement = CopyStatement(copy.bytes) else { return nil }
+    return try? JSONDecoder().decode(ServiceRecord.self, from: Data(statement.record))
   }
 
-  private static func copy(_ record: ServiceRecord) -> RecordCopy? {
-    let encoder = JSONEncoder()
-    encoder.outputFormatting = .sortedKeys
-    return (try? encoder.encode(record)).map { RecordCopy(revision: record.revision, bytes: Array($0)) }
-  }
+  private static func copy(_ record: ServiceRecord) -> SignedCopy? { HostContract.copy(of: record) }
 }
 
 extension SimulatedPorts: HostSubject {

@@ -32,6 +32,7 @@ enum FactScripts {
         say "record $(($(wc -c <"$base/record.json")))"
         cat "$base/record.json"
         say
+        [ ! -f "$base/record.json.sig" ] || lines signature <"$base/record.json.sig"
       fi
       finish
       """#

@@ -1,6 +1,8 @@
 /// What a host keeps for controllers: the record's copy, and the fence's end.
 enum RecordScripts {
-  /// Variables: root, base, owner, epoch, revision (epoch and version, two words), content.
+  /// An operator checks a copy with `ssh-keygen -Y verify -n sluice-record -s record.json.sig <record.json`.
+  ///
+  /// Variables: root, base, owner, epoch, revision (epoch and version, two words), content, signature.
   static let replicate = #"""
     enter
     held_epoch=0 held_version=0
@@ -9,10 +11,14 @@ enum RecordScripts {
       first=${first#'{"revision":"'}
       first=${first%%'"'*}
       held_epoch=${first%%.*} held_version=${first#*.}
+      # Nobody has acted with a higher epoch than the fence that stands: what says so is nobody's.
       case $held_epoch$held_version in '' | *[!0-9]*) held_epoch=0 held_version=0 ;; esac
+      [ "${#held_epoch}" -le 15 ] && [ "${#held_version}" -le 15 ] && [ "$held_epoch" -le "$epoch" ] || held_epoch=0 held_version=0
     fi
     set -- $revision
     if [ "$1" -gt "$held_epoch" ] || { [ "$1" -eq "$held_epoch" ] && [ "$2" -gt "$held_version" ]; }; then
+      put "$base/record.json.sig" "$signature
+    "
       put "$base/record.json" "$content"
       sync_files "$base"
     fi

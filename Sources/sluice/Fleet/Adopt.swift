@@ -11,15 +11,27 @@ struct Adopt: AsyncParsableCommand {
   @OptionGroup var common: CommonOptions
   @OptionGroup var change: ChangeOptions
 
+  @Option(
+    parsing: .singleValue,
+    help: ArgumentHelp("Believe copies that this key has signed, from now on; may be said more than once.", valueName: "SHA256:…"))
+  var acceptSigner: [String] = []
+
+  @Flag(help: "Believe, this once, copies that Sluice 0.1 has left: it signed nothing.")
+  var acceptUnsigned = false
+
   func validate() throws {
     if common.files.isEmpty { throw ValidationError("Say which manifests: -f PATH…") }
+    for key in acceptSigner where !key.hasPrefix("SHA256:") || key.utf8.count != 50 {
+      throw ValidationError("--accept-signer takes a fingerprint as ssh-keygen -l shows it: SHA256: and 43 characters")
+    }
   }
 
   func run() async throws {
     let console = Console()
     let workspace = try Workspace.load(common, console)
     try change.confirm("Take over the services of fleet \(workspace.fleet.name) on this machine?", console)
-    try await FleetSession.with(workspace, change, command: "adopt", console: console) { session in
+    let accepts = AcceptedCopies(signers: acceptSigner, unsigned: acceptUnsigned)
+    try await FleetSession.with(workspace, change, command: "adopt", console: console, accepts: accepts) { session in
       try await session.adopt(workspace.services)
     }
   }

@@ -24,15 +24,16 @@ final class FleetSession: Sendable {
   private let group: MultiThreadedEventLoopGroup
   private let interruptions = Interruptions()
   private let connecting = Mutex<[Task<Void, Never>]>([])
+  private let trust: RecordTrust
 
   /// Opens a session, gives it to `body`, and closes it whatever happens. Another process of this machine that holds the fleet: the `held` code.
   static func with(
     _ workspace: Workspace, _ change: ChangeOptions, command: String, console: Console, heldRemedy: String? = nil,
-    _ body: (FleetSession) async throws -> Void
+    accepts: AcceptedCopies = AcceptedCopies(), _ body: (FleetSession) async throws -> Void
   ) async throws {
     let session: FleetSession
     do {
-      session = try FleetSession(workspace, change, command: command, console: console)
+      session = try FleetSession(workspace, change, command: command, console: console, accepts: accepts)
     } catch MachineLock.Failure.unusable(let error) {
       console.complain(error.message, remedy: error.remedy)
       throw ExitStatus.failed
@@ -68,7 +69,9 @@ final class FleetSession: Sendable {
     return ExitStatus.failed
   }
 
-  private init(_ workspace: Workspace, _ change: ChangeOptions, command: String, console: Console) throws {
+  private init(
+    _ workspace: Workspace, _ change: ChangeOptions, command: String, console: Console, accepts: AcceptedCopies
+  ) throws {
     self.workspace = workspace
     self.change = change
     self.console = console
@@ -94,6 +97,7 @@ final class FleetSession: Sendable {
       })
     self.hosts = hosts
     gateways = GatewayAccess.driver(workspace: workspace, hosts: hosts)
+    trust = try RecordTrust(workspace: workspace, hosts: hosts, group: group, console: console, accepts: accepts)
   }
 
   /// What the manifests say of the fleet is what the state knows from now on.
@@ -140,8 +144,12 @@ final class FleetSession: Sendable {
 
   /// Takes each service's fence, and with it the newest copy of its record. What is under way there is left as it stands.
   func adopt(_ manifests: [ServiceManifest]) async throws {
-    let requests = manifests.map { FleetRunner.Request(service: $0.policy.name, initial: $0.policy, command: nil, createsRecord: false) }
-    let found = try await runner { _ in }.adopt(requests)
+    let requests = manifests.map {
+      FleetRunner.Request(service: $0.policy.name, initial: ReleaseBuilder.policy(of: $0), command: nil, createsRecord: false)
+    }
+    let printer = ProgressPrinter(console: console, fleet: workspace.fleet, verbose: change.verbose)
+    let found = try await runner(printer.show).adopt(requests)
+    printer.finish()
     for (service, result) in found.sorted(by: { $0.key < $1.key }) {
       switch result {
       case .success(let record): StatusText.lines(ServiceNow(record: record)).forEach(console.result)
@@ -153,7 +161,7 @@ final class FleetSession: Sendable {
 
   private func runner(_ observe: @escaping @Sendable (FleetRunner.News) -> Void) -> FleetRunner {
     let ports = FleetRunner.Ports(
-      hosts: hosts, gateways: gateways, hooks: HookRunner(), checks: CheckRunner(), store: store, time: SystemTimekeeper())
+      hosts: hosts, gateways: gateways, hooks: HookRunner(), checks: CheckRunner(), store: store, trust: trust, time: SystemTimekeeper())
     let options = FleetRunner.Options(
       owner: identity.owner, machine: identity.machine, takeOver: change.takeOver,
       gatePatience: .seconds(Int64(change.patience)),

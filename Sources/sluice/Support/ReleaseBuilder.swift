@@ -78,7 +78,7 @@ extension SecretSource {
   /// Relative files and programs start at the manifest's folder, wherever the next command is typed.
   func anchored(at base: String) -> SecretSource {
     switch self {
-    case .env: self
+    case .env, .elsewhere: self
     case .file(let path): .file(ReleaseBuilder.anchored(path, at: base))
     case .command(let words, _):
       .command(words, directory: ReleaseBuilder.anchored(".", at: base))

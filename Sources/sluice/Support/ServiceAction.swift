@@ -27,7 +27,8 @@ struct ServiceAction {
     if reachesRunning, try await leave(verb, workspace, console) { return }
     try await FleetSession.with(workspace, change, command: words, console: console) { session in
       let request = FleetRunner.Request(
-        service: service, initial: workspace.services.first { $0.policy.name == service }?.policy, command: session.command(verb),
+        service: service, initial: workspace.services.first { $0.policy.name == service }.map(ReleaseBuilder.policy),
+        command: session.command(verb),
         createsRecord: false)
       try await session.perform([request], askedToGoBack: goesBack, idle: idle)
     }
