@@ -74,6 +74,16 @@ struct AdminAPI {
         control.change(name) { service throws(AdminError) in try service.claim(order) }.map { status in
           ClaimReply(status: status, table: control.table(of: name), record: control.record(of: name))
         })
+    case ("PUT", "fence/reset"):
+      let order = try decode(FenceReset.self, body)
+      return json(
+        control.change(name) { service throws(AdminError) in
+          try service.reset(order)
+          return true
+        }.map { status in
+          control.degraded[ControlPlane.locked(name)] = nil
+          return ClaimReply(status: status, table: control.table(of: name), record: control.record(of: name))
+        })
     case ("PUT", "lease"): return json(control.renew(name, try decode(FenceOrder.self, body)))
     case ("PUT", "record"):
       let order = try decode(RecordOrder.self, body)
@@ -84,7 +94,7 @@ struct AdminAPI {
     case ("DELETE", "switch/at"):
       let order = try decode(FenceOrder.self, body)
       return json(control.change(name) { service throws(AdminError) in try service.cancel(order) })
-    case (_, ""), (_, "table"), (_, "fence"), (_, "lease"), (_, "record"), (_, "switch"), (_, "switch/at"): throw AdminError.method(method)
+    case (_, ""), (_, "table"), (_, "fence"), (_, "fence/reset"), (_, "lease"), (_, "record"), (_, "switch"), (_, "switch/at"): throw AdminError.method(method)
     default: throw AdminError.noPath("/v1/services/\(name)/\(rest)")
     }
   }

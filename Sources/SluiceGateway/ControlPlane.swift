@@ -20,6 +20,7 @@ final class ControlPlane: @unchecked Sendable {
   struct Live {
     var revision: Revision?
     var split: SplitStatus?
+    var lost: [LostRoute] = []
   }
 
   private let workers: [LoopWorker]
@@ -28,6 +29,8 @@ final class ControlPlane: @unchecked Sendable {
   private let flag: HealthResponder.Flag
   let log: @Sendable (String) -> Void
   var services: [ServiceName: ServiceControl] = [:]
+  /// Which service has which (host, path).
+  var ledger = RouteLedger()
   private var bounds: [ServiceName: SharedBound] = [:]
   private var live: [ServiceName: Live] = [:]
   /// The split that was published last, and what was made of it for each loop.
@@ -36,7 +39,7 @@ final class ControlPlane: @unchecked Sendable {
   private var sequence: UInt64 = 0
   private(set) var draining = false
   private(set) var ending = false
-  private var degraded: [String: String] = [:]
+  var degraded: [String: String] = [:]
   private var changed: Set<ServiceName> = []
   private var changesScheduled = false
   private var pendingTimer: Scheduled<Void>?
@@ -71,14 +74,11 @@ final class ControlPlane: @unchecked Sendable {
     } catch {
       degrade("state", "the state directory cannot be read (\(error))")
     }
-    var published: [EventLoopFuture<Void>] = []
-    for name in services.keys.sorted() {
-      if services[name]!.tick(now: wallTime()) { save(name) }
-      published.append(publish(name))
-    }
+    restoreRoutes()
+    for name in names where services[name]!.tick(now: wallTime()) { save(name) }
     schedulePending()
     startSeconds()
-    return EventLoopFuture.andAllSucceed(published, on: loop)
+    return publish(names)
   }
 
   private func readGateway() {
@@ -101,7 +101,7 @@ final class ControlPlane: @unchecked Sendable {
     var found: StoredService?
     let loaded = store.load(file) { octets in
       guard let stored = try? AdminJSON.decode(StoredService.self, octets), Self.file(of: stored.service) == file,
-        stored.table?.problem(for: stored.service) == nil
+        stored.table?.cannotBeServed(for: stored.service) == nil
       else { return false }
       found = stored
       return true
@@ -116,12 +116,12 @@ final class ControlPlane: @unchecked Sendable {
     bounds[found.service] = SharedBound()
   }
 
-  private func degrade(_ part: String, _ text: String) {
+  func degrade(_ part: String, _ text: String) {
     degraded[part] = text
     log("DEGRADED: \(text)")
   }
 
-  private static func file(of service: ServiceName) -> String { "\(service)\(serviceEnding)" }
+  static func file(of service: ServiceName) -> String { "\(service)\(serviceEnding)" }
   private static func unsaved(_ service: ServiceName) -> String { "unsaved \(service)" }
 
   // MARK: Changes
@@ -135,21 +135,26 @@ final class ControlPlane: @unchecked Sendable {
     loop.preconditionInEventLoop()
     if ending { return loop.makeFailedFuture(AdminError.ending) }
     guard Self.isName(name) else { return loop.makeFailedFuture(AdminError.badName) }
-    var service = services[name] ?? ServiceControl(service: name)
+    var changed = [name: services[name] ?? ServiceControl(service: name)]
+    let next: RouteLedger
     do {
-      if try body(&service) {
-        try write(service)
+      let isChanged = try body(&changed[name]!)
+      next = try owners(after: changed[name]!)
+      follow(next, &changed)
+      if isChanged {
+        try write(changed[name]!)
         // What an order has changed is whole again; a probe's write is no reason to fall silent.
         degraded[Self.file(of: name)] = nil
       }
     } catch {
       return loop.makeFailedFuture(error)
     }
-    service.renewLease(now: monotonicTime())
-    services[name] = service
+    changed[name]!.renewLease(now: monotonicTime())
+    services.merge(changed) { $1 }
     if bounds[name] == nil { bounds[name] = SharedBound() }
     schedulePending()
-    return publish(name).flatMap { self.status(of: name) }.map { status in
+    let others = took(next, changed.keys.filter { $0 != name }.sorted())
+    return publish([name] + others).flatMap { self.status(of: name) }.map { status in
       self.noteChange(name)
       return status
     }
@@ -180,27 +185,38 @@ final class ControlPlane: @unchecked Sendable {
 
   /// Sends all that is decided about a service to every loop.
   @discardableResult
-  func publish(_ name: ServiceName) -> EventLoopFuture<Void> {
+  func publish(_ name: ServiceName) -> EventLoopFuture<Void> { publish([name]) }
+
+  /// Sends all that is decided about services to every loop, which takes it in one turn: no request sees one of them without the others.
+  func publish(_ names: [ServiceName]) -> EventLoopFuture<Void> {
     guard !ending else { return loop.makeFailedFuture(AdminError.ending) }
-    guard let service = services[name], let bound = bounds[name] else { return loop.makeSucceededVoidFuture() }
-    let split = service.table?.split
-    let plans = plans(name, split)
+    let published = names.compactMap(update)
+    let taken = workers.enumerated().map { index, worker in
+      let updates = published.map { update, plans, _ in
+        var update = update
+        update.plan = plans?[index]
+        return update
+      }
+      return worker.onLoop { $0.apply(updates) }
+    }
+    return EventLoopFuture.andAllSucceed(taken, on: loop).map {
+      for (update, _, live) in published { self.live[update.service] = live }
+    }
+  }
+
+  /// What loops are told of a service, the split of each loop apart, and what stands once they all have it.
+  private func update(_ name: ServiceName) -> (ServiceUpdate, [SplitPlan]?, Live)? {
+    guard let service = services[name], let bound = bounds[name] else { return nil }
+    let split = service.served?.split
     let fallenBack = service.lease.fallenBack
     let update = ServiceUpdate(
-      service: name, table: service.table, plan: nil, fallenBack: fallenBack != nil, eligible: service.eligibility.eligible,
-      undecided: service.eligibility.undecided, switchState: service.hotSwitch.state, switchMoves: service.switchMoves, bound: bound)
+      service: name, table: service.served, lost: Set(service.lost.map(\.route)), plan: nil, fallenBack: fallenBack != nil,
+      eligible: service.eligibility.eligible, undecided: service.eligibility.undecided, switchState: service.hotSwitch.state,
+      switchMoves: service.switchMoves, bound: bound)
     probes.follow(name, service.table)
     stream.follow(name, split?.generation, now: .now())
     let told = split.map { SplitStatus(generation: $0.generation, share: $0.share, fallenBack: fallenBack) }
-    let live = Live(revision: service.table?.revision, split: told)
-    let taken = workers.enumerated().map { index, worker in
-      var update = update
-      update.plan = plans?[index]
-      return worker.onLoop { [update] in $0.apply(update) }
-    }
-    return EventLoopFuture.andAllSucceed(taken, on: loop).map {
-      self.live[name] = live
-    }
+    return (update, plans(name, split), Live(revision: service.table?.revision, split: told, lost: service.lost))
   }
 
   /// Made anew only when the split is another, since its lists may be long.
@@ -218,7 +234,8 @@ final class ControlPlane: @unchecked Sendable {
   func probed(_ name: ServiceName, _ key: TargetKey, passed: Bool, text: String) {
     loop.preconditionInEventLoop()
     guard !ending, services[name]?.probed(key, passed: passed, text: text, now: wallTime()) == true else { return }
-    publish(name).whenSuccess { self.noteChange(name) }
+    let others = healthChanged(name)
+    publish([name] + others).whenSuccess { self.noteChange(name) }
     unsavedHealth.insert(name)
     guard healthTimer == nil else { return }
     // Health is kept for a restart, not promised: one write a second is enough.

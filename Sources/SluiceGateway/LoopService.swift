@@ -37,6 +37,8 @@ final class LoopService {
   let name: ServiceName
   let bound: SharedBound
   private(set) var table: RouteTable?
+  /// What the table asks for and another service has.
+  private(set) var lost: Set<RouteKey> = []
   private(set) var connectTime = TimeAmount.seconds(2)
   private(set) var responseTicks = 300
   private(set) var idleTicks = 600
@@ -178,6 +180,7 @@ final class LoopService {
       base = counts
     }
     switchState = update.switchState
+    lost = update.lost
     undecided = update.undecided
     if update.table != table { take(update.table, tick: tick) }
     follow(update.plan, fallenBack: update.fallenBack, tick: tick)

@@ -59,13 +59,16 @@ final class LoopWorker: @unchecked Sendable {
     for service in services.values { service.advance(tick: wheel.tick) }
   }
 
-  /// Takes what is decided about a service. When this returns, the loop acts by it.
-  func apply(_ update: ServiceUpdate) {
+  /// Takes what is decided about services, all in this turn. When this returns, the loop acts by it.
+  func apply(_ updates: [ServiceUpdate]) {
     loop.preconditionInEventLoop()
-    let service = services[update.service] ?? LoopService(name: update.service, bound: update.bound, turn: turn)
-    let rerouted = service.table != update.table
-    services[update.service] = service
-    service.apply(update, tick: wheel.tick)
+    var rerouted = false
+    for update in updates {
+      let service = services[update.service] ?? LoopService(name: update.service, bound: update.bound, turn: turn)
+      rerouted = rerouted || service.table != update.table || service.lost != update.lost
+      services[update.service] = service
+      service.apply(update, tick: wheel.tick)
+    }
     if rerouted { router = Router(Array(services.values)) }
   }
 

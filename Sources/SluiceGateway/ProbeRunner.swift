@@ -24,22 +24,22 @@ final class ProbeRunner: @unchecked Sendable {
     self.report = report
   }
 
-  /// Probes exactly these targets of the service from now on. A new one is probed at once; one that is known goes on in its rhythm.
+  /// Probes exactly these targets of the service from now on, each by its own release's check. A new one is probed at once; one that is known goes
+  /// on in its rhythm, also when its check is another.
   func follow(_ service: ServiceName, _ table: RouteTable?) {
     loop.execute {
       var wanted: Set<Key> = []
-      for (_, target) in table?.targets ?? [] where target.state == .active {
+      for (target, probe) in table?.probedTargets ?? [] where target.state == .active {
         let key = Key(service: service, target: TargetKey(target))
         wanted.insert(key)
-        guard let table else { continue }
         if let known = self.running[key] {
-          known.probe = table.probe
+          known.probe = probe
         } else if let address = try? SocketAddress(ipAddress: target.address, port: target.port) {
-          let probe = RunningProbe(loop: self.loop, address: address, authority: key.target.authority, probe: table.probe) {
+          let running = RunningProbe(loop: self.loop, address: address, authority: key.target.authority, probe: probe) {
             self.report(service, key.target, $0, $1)
           }
-          self.running[key] = probe
-          probe.begin()
+          self.running[key] = running
+          running.begin()
         }
       }
       for (key, probe) in self.running where key.service == service && !wanted.contains(key) {
@@ -78,6 +78,7 @@ private final class RunningProbe {
   }
 
   func begin() {
+    let asked = probe.kind
     let began = NIODeadline.now()
     let bound = NIOLoopBound(self, eventLoop: loop)
     let done = loop.makePromise(of: String.self)
@@ -101,6 +102,8 @@ private final class RunningProbe {
       late.cancel()
       let this = bound.value
       guard !this.stopped else { return }
+      // What was asked by another check than the target's says nothing of it: it is asked anew.
+      guard this.probe.kind == asked else { return this.begin() }
       let took = Milliseconds((NIODeadline.now() - began).nanoseconds / 1_000_000)
       switch result {
       case .success(let seen): this.report(true, "\(seen) in \(took)")
@@ -119,10 +122,9 @@ private final class RunningProbe {
   private var request: ProbeHandler.Request {
     switch probe.kind {
     case .tcp: .none
-    case .http(let path, let status):
+    case .http(let path, let status, let host, let headers):
       .http(
-        "GET \(path) HTTP/1.1\r\nHost: \(authority)\r\nUser-Agent: sluice-gateway\r\nAccept: */*\r\nConnection: close\r\n\r\n",
-        expected: status)
+        ProbeRequest.text(path: path, host: host, headers: headers, authority: authority, agent: "sluice-gateway"), expected: status)
     }
   }
 

@@ -15,6 +15,8 @@ package struct RouteEligibility: Hashable, Sendable {
   package private(set) var undecided = false
   /// How many targets of the serving pools are healthy: what they can do without panic.
   package private(set) var healthyServing = 0
+  /// Whether some target of the serving pools can take requests, in panic too.
+  package private(set) var canServe = false
 
   /// Of a service without a table.
   package init() {}
@@ -26,6 +28,7 @@ package struct RouteEligibility: Hashable, Sendable {
     let serving = Eligibility(candidates.filter { $0.role == .serving }.flatMap(\.targets), threshold: table.panicThreshold)
     panicking = serving.panicking
     undecided = serving.undecided
+    canServe = serving.eligible.contains(true)
     var ofServing = serving.eligible[...]
     for pool in candidates {
       if pool.role == .serving {

@@ -1,5 +1,6 @@
 import NIOCore
 import SluiceGatewayAPI
+import SluiceTraffic
 
 /// Finds the service of a request by host and path, on one event loop. Built anew when a table changes; never changed.
 struct Router {
@@ -19,6 +20,8 @@ struct Router {
   }
 
   private var byHost: [UInt64: [Entry]] = [:]
+  /// Of hosts that are IPv6 addresses: one address has many spellings.
+  private var byAddress: [IPv6Address: [Entry]] = [:]
   private var anyHost: [Entry] = []
 
   /// A host that a table names wins over tables for every host; then the longest path, then the service's name.
@@ -28,17 +31,25 @@ struct Router {
       var path = Array(table.path.utf8)
       while path.last == 47 { path.removeLast() }
       let users = Found(service: service, isPreview: false)
-      if table.hosts.isEmpty { anyHost.append(Entry(host: [], path: path, found: users)) }
+      // What it asks for and another has goes there.
+      func has(_ host: String) -> Bool { service.lost.isEmpty || !service.lost.contains(RouteKey(host: host, path: table.path)) }
+      if table.hosts.isEmpty, has("") { anyHost.append(Entry(host: [], path: path, found: users)) }
       let hosts = table.hosts.map { ($0, users) }
       let previews = (table.preview?.hosts ?? []).map { ($0, Found(service: service, isPreview: true)) }
-      for (host, found) in hosts + previews {
-        let octets = Array(host.lowercased().utf8)
-        let hash = octets.withUnsafeBytes { Self.hash($0, 0, octets.count) }
-        byHost[hash, default: []].append(Entry(host: octets, path: path, found: found))
+      for (host, found) in hosts + previews where has(host) {
+        let host = RouteKey.host(host)
+        let entry = Entry(host: Array(host.utf8), path: path, found: found)
+        if let address = IPv6Address(host) {
+          byAddress[address, default: []].append(entry)
+        } else {
+          let hash = entry.host.withUnsafeBytes { Self.hash($0, 0, entry.host.count) }
+          byHost[hash, default: []].append(entry)
+        }
       }
     }
     anyHost = Self.sorted(anyHost)
     byHost = byHost.mapValues(Self.sorted)
+    byAddress = byAddress.mapValues(Self.sorted)
   }
 
   private static func sorted(_ entries: [Entry]) -> [Entry] {
@@ -57,6 +68,7 @@ struct Router {
   @inline(__always)
   func find(_ octets: UnsafeRawBufferPointer, host: Span, target: Span) -> Found? {
     if !byHost.isEmpty, let found = findByHost(octets, host: host, target: target) { return found }
+    if !byAddress.isEmpty, let found = findByAddress(octets, host: host, target: target) { return found }
     for entry in anyHost where Self.matches(entry.path, octets, target) { return entry.found }
     return nil
   }
@@ -69,6 +81,15 @@ struct Router {
       if same, Self.matches(entry.path, octets, target) { return entry.found }
     }
     return nil
+  }
+
+  /// A host in brackets (RFC 3986 section 3.2.2), with or without port.
+  private func findByAddress(_ octets: UnsafeRawBufferPointer, host: Span, target: Span) -> Found? {
+    guard host.start < host.end, octets[host.start] == UInt8(ascii: "[") else { return nil }
+    var end = host.start + 1
+    while end < host.end, octets[end] != UInt8(ascii: "]") { end += 1 }
+    guard end < host.end, let address = IPv6Address(octets.part(Span(start: host.start + 1, end: end))) else { return nil }
+    return byAddress[address]?.first { Self.matches($0.path, octets, target) }?.found
   }
 
   /// Where the name ends: before the port, and before a dot that only says "from the root".

@@ -24,7 +24,13 @@ package struct ServiceControl: Sendable {
   package private(set) var serial = 0
   /// By `TargetKey`.
   package private(set) var targets: [TargetKey: TargetRecord] = [:]
+  /// The check that judges each target: its own release's.
+  private var probes: [TargetKey: RouteTable.Probe] = [:]
   package private(set) var eligibility = RouteEligibility()
+  /// The table as event loops act by it: see `RouteTable.asServed`.
+  package private(set) var served: RouteTable?
+  /// What the table asks for and another service has.
+  package private(set) var lost: [LostRoute] = []
   /// When a controller was last heard, and whether users were sent back for want of it.
   package private(set) var lease: LeaseMachine
 
@@ -62,8 +68,10 @@ package struct ServiceControl: Sendable {
   /// Brings the targets' machines in line with the table.
   private mutating func follow(_ table: RouteTable, now: WallTime) {
     var next: [TargetKey: TargetRecord] = [:]
-    for (_, target) in table.targets {
+    probes = [:]
+    for (target, probe) in table.probedTargets {
       let key = TargetKey(target)
+      probes[key] = probe
       var record = targets[key] ?? TargetRecord(since: now)
       switch target.state {
       case .draining: record.machine.apply(.tableDraining)
@@ -76,6 +84,7 @@ package struct ServiceControl: Sendable {
       next[key] = record
     }
     targets = next
+    served = table.asServed
     decide()
   }
 
@@ -83,6 +92,7 @@ package struct ServiceControl: Sendable {
   package mutating func remove(_ order: FenceOrder) throws(AdminError) {
     try admit(order.fence)
     table = nil
+    served = nil
     lease.restart()
     targets = [:]
     record = nil
@@ -97,9 +107,27 @@ package struct ServiceControl: Sendable {
     return before != standing.fence
   }
 
+  /// Gives the fence back to a number that controllers can count on from. What was written from above it counts as older than what follows.
+  package mutating func reset(_ order: FenceReset) throws(AdminError) {
+    guard standing.fence == order.standing else { throw AdminError(resetOf: order.standing, to: standing.fence, service: service) }
+    guard order.fence.isBounded else { throw AdminError(.leaping(over: standing.fence), service: service) }
+    standing.reset(to: order.fence)
+    if var table {
+      table.fence = order.fence
+      table.revision = TableGuard.lowered(table.revision, to: order.fence)
+      if let generation = table.split?.generation { table.split?.generation = min(generation, table.revision) }
+      self.table = table
+      follow(table, now: WallTime(milliseconds: 0))
+    }
+    if let revision = record?.revision, revision != TableGuard.lowered(revision, to: order.fence) { record = nil }
+  }
+
   /// Keeps a copy of the service record. Says whether anything changed.
   package mutating func keep(_ order: RecordOrder) throws(AdminError) -> Bool {
-    guard standing.fence.admits(order.fence) else { throw AdminError(.fenced(by: standing.fence), service: service) }
+    switch standing.judge(order.fence) {
+    case .take, .already: break
+    case let verdict: throw AdminError(verdict, service: service)
+    }
     let same = record == order.record
     switch TableGuard.judge(order.record.revision, under: order.fence, against: record?.revision, same: same) {
     case .already: return try claim(FenceOrder(fence: order.fence))
@@ -134,8 +162,34 @@ package struct ServiceControl: Sendable {
   }
 
   private mutating func admit(_ fence: Fence) throws(AdminError) {
-    guard standing.fence.admits(fence) else { throw AdminError(.fenced(by: standing.fence), service: service) }
-    standing.raise(to: fence)
+    switch standing.judge(fence) {
+    case .take, .already: standing.raise(to: fence)
+    case let verdict: throw AdminError(verdict, service: service)
+    }
+  }
+
+  // MARK: Whose route
+
+  /// What the service asks for at this gateway; nil: nothing.
+  package var claim: RouteLedger.Claim? {
+    guard let table, let served else { return nil }
+    let stands = served.pools.contains { $0.role == .serving && $0.targets.contains { $0.state == .active } }
+    return RouteLedger.Claim(routes: table.routes, takesFrom: table.takesFrom, stands: stands, serves: eligibility.canServe)
+  }
+
+  /// What it does not have of that. Says whether anything changed.
+  package mutating func lose(_ lost: [LostRoute]) -> Bool {
+    guard self.lost != lost else { return false }
+    self.lost = lost
+    serial += 1
+    return true
+  }
+
+  /// It takes a route over: an operator's closed switch there stays closed here.
+  package mutating func inherit(_ other: SwitchMachine) {
+    guard hotSwitch == SwitchMachine(), other != hotSwitch else { return }
+    hotSwitch = other
+    moved()
   }
 
   // MARK: What happens by itself
@@ -155,8 +209,8 @@ package struct ServiceControl: Sendable {
 
   /// A probe has ended. Says whether the target's health changed.
   package mutating func probed(_ key: TargetKey, passed: Bool, text: String, now: WallTime) -> Bool {
-    guard let table, var record = targets[key] else { return false }
-    let changed = record.health.probed(passed: passed, rise: table.probe.rise, fall: table.probe.fall)
+    guard let probe = probes[key], var record = targets[key] else { return false }
+    let changed = record.health.probed(passed: passed, rise: probe.rise, fall: probe.fall)
     record.lastProbe = text
     if changed {
       record.since = now
@@ -177,11 +231,11 @@ package struct ServiceControl: Sendable {
 
   private mutating func decide() {
     serial += 1
-    guard let table else {
+    guard let served else {
       eligibility = RouteEligibility()
       return
     }
-    eligibility = RouteEligibility(table) { target in
+    eligibility = RouteEligibility(served) { target in
       targets[TargetKey(target)].map {
         Eligibility.Candidate(state: $0.machine.state, health: $0.health.health, wasHealthy: $0.health.wasHealthy)
       }
@@ -196,7 +250,7 @@ package struct ServiceControl: Sendable {
   /// Time has passed, by a clock that only goes forward. Says whether all users go to the serving pools from now on, because the table says so
   /// for when no controller is heard.
   package mutating func fallBackIfDue(now: Milliseconds, wall: WallTime) -> Bool {
-    guard let lost = table?.split?.controllerLost else { return false }
+    guard let lost = served?.split?.controllerLost else { return false }
     let terms = LeaseMachine.Terms(after: lost.after, leastTargets: lost.leastTargets)
     guard lease.tick(terms, eligible: eligibility.healthyServing, now: now, wall: wall) else { return false }
     serial += 1
@@ -213,7 +267,8 @@ package struct ServiceControl: Sendable {
         .init(
           instance: key.instance, authority: key.authority, health: record.health.health, wasHealthy: record.health.wasHealthy,
           since: record.since)
-      }.sorted { ($0.instance, $0.authority) < ($1.instance, $1.authority) }, fallenBack: lease.fallenBack)
+      }.sorted { ($0.instance, $0.authority) < ($1.instance, $1.authority) }, fallenBack: lease.fallenBack,
+      lost: lost.isEmpty ? nil : lost)
   }
 
   /// What stood before a restart; targets that were healthy serve at once, and probes go on. `monotonic`: the same moment by a clock that only
@@ -224,6 +279,7 @@ package struct ServiceControl: Sendable {
     record = restored.record
     hotSwitch = restored.hotSwitch
     table = restored.table
+    lost = restored.lost ?? []
     lease = LeaseMachine(now: monotonic, fallenBack: restored.fallenBack)
     for known in restored.health {
       let health = HealthMachine(restored: known.health, wasHealthy: known.wasHealthy)
@@ -231,6 +287,15 @@ package struct ServiceControl: Sendable {
         machine: TargetMachine(restoredServing: health.wasHealthy), health: health, since: known.since)
     }
     if let table { follow(table, now: now) }
+  }
+}
+
+extension AdminError {
+  /// The reset of a fence that does not stand any more.
+  fileprivate init(resetOf shown: Fence, to standing: Fence, service: ServiceName) {
+    self.init(
+      reason: .fenceHeld, error: "the fence of \(service) is \(standing) by now, not \(shown)",
+      remedy: "look at what stands, and ask again", holder: standing)
   }
 }
 
@@ -260,6 +325,8 @@ package struct StoredService: Hashable, Codable, Sendable {
   package var health: [Health]
   /// Since when no controller has been heard and all users go to the serving pools.
   package var fallenBack: WallTime?
+  /// What the table asks for and another service has; nil: nothing, or it was written before routes had owners.
+  package var lost: [LostRoute]?
 
   package struct Health: Hashable, Codable, Sendable {
     package var instance: InstanceID
@@ -278,6 +345,17 @@ extension AdminError {
       self.init(
         reason: .fenceHeld, error: "\(service) is held by \(holder) at this gateway",
         remedy: "wait until it is released, or take over with a higher epoch", holder: holder)
+    case .leaping(let standing):
+      self.init(
+        reason: .fenceLeap,
+        error:
+          "the fence's epoch is beyond what controllers of \(service) can have counted up to: \(standing) stands, an epoch may be at most \(Bounds.epochLeap) above it and at most \(Bounds.epoch)",
+        remedy: "find out which host or record tells such an epoch; sluice adopt --reset-fence shows what stands everywhere, and asks",
+        holder: standing)
+    case .unbounded(let revision):
+      self.init(
+        reason: .badRequest, error: "revision \(revision) is beyond all bounds: epochs and versions are at most \(Bounds.version)",
+        remedy: "find out which host or record tells such a number")
     case .stale(let live):
       self.init(
         reason: .staleRevision, error: "\(service) has the newer revision \(live)", remedy: "read what stands, and go on from it",

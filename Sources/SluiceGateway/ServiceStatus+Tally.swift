@@ -40,7 +40,7 @@ extension ServiceControl {
       switch: SwitchReport(
         state: hotSwitch.state, pending: hotSwitch.pending, since: RequestCounts(tally.since, waiting: tally.waiting)),
       total: RequestCounts(tally.total, waiting: tally.waiting), panicking: eligibility.panicking, targets: targetStatuses(tally),
-      sequence: sequence, boot: boot, split: live.split)
+      sequence: sequence, boot: boot, split: live.split, lost: live.lost.isEmpty ? nil : live.lost)
   }
 
   /// The table's targets in its order; then those that left with something open.

@@ -7,6 +7,8 @@ struct ServiceUpdate: Sendable {
   var service: ServiceName
   /// Nil: the service has no route here any more.
   var table: RouteTable?
+  /// What the table asks for and another service has: requests for it go there.
+  var lost: Set<RouteKey> = []
   /// The table's split; nil: it has none.
   var plan: SplitPlan?
   /// Everybody goes to the serving pools, because no controller was heard.

@@ -23,6 +23,20 @@ package struct FenceOrder: Hashable, Codable, Sendable {
   package init(fence: Fence) { self.fence = fence }
 }
 
+/// `PUT /v1/services/NAME/fence/reset`: the way out of a fence that no controller can exceed. An operator's word, never a controller's own: `fence`
+/// stands from now on, though it is lower, if `standing` is what stands still. The table goes on to be served, and counts as older than whatever is
+/// written under the new fence; a record copy from above it is dropped, since nobody could have written it. Answered like a claim.
+package struct FenceReset: Hashable, Codable, Sendable {
+  /// What the operator was shown.
+  package var standing: Fence
+  package var fence: Fence
+
+  package init(standing: Fence, fence: Fence) {
+    self.standing = standing
+    self.fence = fence
+  }
+}
+
 /// `PUT /v1/services/NAME/record`: a copy of the service record, kept beside the route for whoever takes the fence next.
 package struct RecordOrder: Hashable, Codable, Sendable {
   package var fence: Fence
@@ -69,17 +83,20 @@ package struct AdminError: Error, Hashable, Codable, Sendable, CustomStringConve
   package var error: String
   /// What to do next.
   package var remedy: String
-  /// Who holds the fence, for `fenceHeld`.
+  /// Who holds the fence, for `fenceHeld`, `fenceLeap` and a reset that came too late.
   package var holder: Fence?
   /// What stands here, for `staleRevision` and `conflictingRevision`.
   package var current: Revision?
+  /// What another service has, and which, for `routeTaken`.
+  package var taken: LostRoute?
 
-  package init(reason: Reason, error: String, remedy: String, holder: Fence? = nil, current: Revision? = nil) {
+  package init(reason: Reason, error: String, remedy: String, holder: Fence? = nil, current: Revision? = nil, taken: LostRoute? = nil) {
     self.reason = reason
     self.error = error
     self.remedy = remedy
     self.holder = holder
     self.current = current
+    self.taken = taken
   }
 
   /// The kind of refusal, for programs.
@@ -90,6 +107,10 @@ package struct AdminError: Error, Hashable, Codable, Sendable, CustomStringConve
     case staleRevision
     /// 409: the same revision stands, with other content.
     case conflictingRevision
+    /// 409: another service has a (host, path) that the table asks for.
+    case routeTaken
+    /// 409: the fence's epoch is beyond all bounds, or too far above the one that stands.
+    case fenceLeap
     /// 400: the request cannot be read or contradicts itself.
     case badRequest
     /// 400: the time of an order is past.
@@ -108,7 +129,7 @@ package struct AdminError: Error, Hashable, Codable, Sendable, CustomStringConve
     /// The HTTP status that goes with it.
     package var status: Int {
       switch self {
-      case .fenceHeld, .staleRevision, .conflictingRevision: 409
+      case .fenceHeld, .staleRevision, .conflictingRevision, .routeTaken, .fenceLeap: 409
       case .badRequest, .past: 400
       case .notFound: 404
       case .method: 405

@@ -1,4 +1,5 @@
 package import SluiceModel
+package import SluiceTraffic
 
 /// The whole route of one service as a gateway serves it: what `PUT /v1/services/NAME/table` carries.
 ///
@@ -21,7 +22,7 @@ package struct RouteTable: Hashable, Codable, Sendable {
   /// Which users go to the pool whose role is `canary`; nil: there is none.
   package var split: Split?
   package var preview: Preview?
-  /// How the gateway judges a target's health.
+  /// How the gateway judges the health of targets whose pool does not say.
   package var probe: Probe
   package var timeouts: RouteTimeouts
   package var drain: Drain
@@ -32,12 +33,18 @@ package struct RouteTable: Hashable, Codable, Sendable {
   /// While it stands, a request that finds no target waits so long for one, within `queue.requests`: between the old and the new instances of a
   /// recreate. Nil: it is answered at once. It is no switch: an operator's stands beside it.
   package var hold: Milliseconds?
+  /// Whose (host, path)s this service may take, when that one has them: a rename, a takeover. They go over, all of them on every event loop at one
+  /// moment, once some target of this table's serving pools can take requests (or when nothing stands behind the other's route); until then they
+  /// stay where they are, and `ServiceStatus.lost` tells. What the other was given is finished there; its table stays, for draining, and gets no
+  /// new request for them. It counts once, when it is new: a table that repeats it takes nothing back that was lost since. Nil: what another
+  /// service has is refused (`routeTaken`). Gateways of 0.1 do not know it.
+  package var takesFrom: ServiceName?
 
   package init(
     service: ServiceName, fence: Fence, revision: Revision, hosts: [String] = [], path: String = "/", balance: Balance = .leastConnections,
     pools: [Pool], split: Split? = nil, preview: Preview? = nil, probe: Probe, timeouts: RouteTimeouts = RouteTimeouts(),
     drain: Drain = Drain(), queue: Queue = Queue(),
-    panicThreshold: BasisPoints = BasisPoints(5_000), hold: Milliseconds? = nil
+    panicThreshold: BasisPoints = BasisPoints(5_000), hold: Milliseconds? = nil, takesFrom: ServiceName? = nil
   ) {
     self.service = service
     self.fence = fence
@@ -54,6 +61,7 @@ package struct RouteTable: Hashable, Codable, Sendable {
     self.queue = queue
     self.panicThreshold = panicThreshold
     self.hold = hold
+    self.takesFrom = takesFrom
   }
 
   /// The targets of one release.
@@ -61,11 +69,14 @@ package struct RouteTable: Hashable, Codable, Sendable {
     package var release: ReleaseNumber
     package var role: Role
     package var targets: [Target]
+    /// How its targets' health is judged: by what their own release promised. Nil: by the table's `probe`, as gateways of 0.1 judge all.
+    package var probe: Probe?
 
-    package init(release: ReleaseNumber, role: Role = .serving, targets: [Target]) {
+    package init(release: ReleaseNumber, role: Role = .serving, targets: [Target], probe: Probe? = nil) {
       self.release = release
       self.role = role
       self.targets = targets
+      self.probe = probe
     }
 
     /// Who is sent to a pool.
@@ -84,6 +95,7 @@ package struct RouteTable: Hashable, Codable, Sendable {
       release = try container.decode(ReleaseNumber.self, forKey: .release)
       role = try container.decodeIfPresent(Role.self, forKey: .role) ?? .serving
       targets = try container.decode([Target].self, forKey: .targets)
+      probe = try container.decodeIfPresent(Probe.self, forKey: .probe)
     }
   }
 
@@ -207,8 +219,9 @@ package struct RouteTable: Hashable, Codable, Sendable {
     }
 
     package enum Kind: Hashable, Codable, Sendable {
-      /// `GET path`, expecting exactly this status.
-      case http(path: String, status: Int)
+      /// `GET path`, expecting exactly this status; with that `Host` in the place of the target's address, and those fields beside what is always
+      /// sent. Gateways of 0.1 know neither.
+      case http(path: String, status: Int, host: String? = nil, headers: [String: String]? = nil)
       /// A connection that is accepted.
       case tcp
     }
@@ -238,4 +251,12 @@ package struct RouteTable: Hashable, Codable, Sendable {
   package var targets: [(release: ReleaseNumber, target: Target)] {
     pools.flatMap { pool in pool.targets.map { (pool.release, $0) } }
   }
+
+  /// All targets with the check that judges each, in table order.
+  package var probedTargets: [(target: Target, probe: Probe)] {
+    pools.flatMap { pool in pool.targets.map { ($0, pool.probe ?? probe) } }
+  }
+
+  /// All (host, path)s that the table asks for, the preview's among them.
+  package var routes: [RouteKey] { RouteKey.keys(hosts: hosts, path: path, preview: preview?.hosts ?? []) }
 }

@@ -127,10 +127,12 @@ package struct ServiceStatus: Hashable, Codable, Sendable {
   package var boot: String?
   /// How the split stands; nil while there is none.
   package var split: SplitStatus?
+  /// What the table asks for and another service has, on every event loop; nil: it has all that it asks for.
+  package var lost: [LostRoute]?
 
   package init(
     service: ServiceName, fence: Fence, revision: Revision?, record: Revision?, switch: SwitchReport, total: RequestCounts, panicking: Bool,
-    targets: [TargetStatus], sequence: UInt64? = nil, boot: String? = nil, split: SplitStatus? = nil
+    targets: [TargetStatus], sequence: UInt64? = nil, boot: String? = nil, split: SplitStatus? = nil, lost: [LostRoute]? = nil
   ) {
     self.service = service
     self.fence = fence
@@ -143,6 +145,7 @@ package struct ServiceStatus: Hashable, Codable, Sendable {
     self.sequence = sequence
     self.boot = boot
     self.split = split
+    self.lost = lost
   }
 }
 

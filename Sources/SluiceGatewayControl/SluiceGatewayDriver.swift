@@ -145,6 +145,14 @@ package final class SluiceGatewayDriver: GatewayPort {
     try await ask("DELETE", service, "/switch/at", FenceOrder(fence: fence), gateway)
   }
 
+  /// Gives a fence that nobody can exceed back to a number that controllers can count on from; an operator's word. The answer tells what stands then.
+  package func resetFence(_ order: FenceReset, service: ServiceName, gateway: GatewayID) async throws -> ClaimReply {
+    let reply: ClaimReply = try await ask("PUT", service, "/fence/reset", order, gateway)
+    // Revisions fall with it: what was acknowledged before says nothing any more.
+    await state.withLock { $0.watchers[gateway] }?.answered(service, nil)
+    return reply
+  }
+
   /// Lets the gateway's health address answer 503, or 200 again.
   @discardableResult
   package func setDraining(_ isDraining: Bool, gateway: GatewayID) async throws -> GatewayStatus {

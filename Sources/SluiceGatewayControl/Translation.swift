@@ -8,15 +8,24 @@ internal import SluiceTraffic
 extension RouteTable {
   init(_ content: TableContent, revision: Revision, service: ServiceName, fence: Fence) {
     let releases = Dictionary(grouping: content.targets, by: \.release).sorted { $0.key < $1.key }
+    // A gateway of 0.1 knows one check for all. What stands in the larger number is then judged rightly: a new release does not get healthy
+    // there, and is rolled back, but nothing that serves is taken down.
+    let stands = releases.max { left, right in
+      (left.value.count { !$0.draining }, right.key) < (right.value.count { !$0.draining }, left.key)
+    }
+    let common = stands.map { content.check(of: $0.key) } ?? content.readiness
     self.init(
       service: service, fence: fence, revision: revision, hosts: content.route.hosts, path: content.route.path,
       balance: content.route.balance,
       pools: releases.map { release, targets in
-        Pool(release: release, role: Pool.Role(release, in: content), targets: targets.map { Target($0, service: service) })
+        let check = content.check(of: release)
+        return Pool(
+          release: release, role: Pool.Role(release, in: content), targets: targets.map { Target($0, service: service) },
+          probe: check == common ? nil : Probe(check))
       }, split: content.split.map { Split($0) },
-      preview: content.preview.map { Preview(hosts: $0.hosts, release: $0.release) }, probe: Probe(content.readiness),
+      preview: content.preview.map { Preview(hosts: $0.hosts, release: $0.release) }, probe: Probe(common),
       timeouts: content.route.timeouts, drain: Drain(longLived: content.drain.longLived),
-      hold: content.hold)
+      hold: content.hold, takesFrom: content.takesFrom)
   }
 }
 
@@ -52,7 +61,7 @@ extension RouteTable.Probe {
   init(_ check: ReadinessCheck) {
     let kind: Kind =
       switch check.probe {
-      case .http(let path, let status): .http(path: path, status: status)
+      case .http(let path, let status, let host, let headers): .http(path: path, status: status, host: host, headers: headers)
       case .tcp, .exec: .tcp
       }
     self.init(kind: kind, interval: check.interval, timeout: check.timeout, rise: check.rise, fall: check.fall)
@@ -63,7 +72,7 @@ extension GatewayFact {
   init(_ status: ServiceStatus, gateway: GatewayID) {
     self.init(
       gateway: gateway, revision: status.revision, targets: status.targets.map { TargetFact($0) }, boot: status.boot,
-      sequence: status.sequence, fellBack: status.split?.fallenBack != nil)
+      sequence: status.sequence, fellBack: status.split?.fallenBack != nil, lost: status.lost)
   }
 }
 

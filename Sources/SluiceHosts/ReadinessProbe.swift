@@ -21,7 +21,8 @@ struct ReadinessProbe: Sendable, CustomStringConvertible {
 
   var description: String {
     switch probe {
-    case .http(let path, let status): "GET http://\(authority)\(path) (\(status) wanted)"
+    case .http(let path, let status, let host, _):
+      "GET http://\(authority)\(path) (\(host.map { "host \($0), " } ?? "")\(status) wanted)"
     case .tcp: "connecting to \(authority)"
     case .exec(let command): command.joined(separator: " ")
     }
@@ -62,9 +63,9 @@ struct ReadinessProbe: Sendable, CustomStringConvertible {
   }
 
   private func converse(_ channel: SSHByteChannel) async throws -> Outcome {
-    guard case .http(let path, let wanted) = probe else { return .ready }
+    guard case .http(let path, let wanted, let host, let headers) = probe else { return .ready }
     try await channel.write(
-      ByteBuffer(string: "GET \(path) HTTP/1.1\r\nHost: \(authority)\r\nUser-Agent: sluice\r\nAccept: */*\r\nConnection: close\r\n\r\n"))
+      ByteBuffer(string: ProbeRequest.text(path: path, host: host, headers: headers, authority: authority, agent: "sluice")))
     var answer = HTTPAnswer()
     while !answer.isEnough, let chunk = try await channel.read() { answer.append(chunk.bytes.readableBytesView) }
     guard let status = answer.status else {

@@ -85,15 +85,20 @@ extension RunSpec {
 extension ReadinessCheck {
   fileprivate var fields: [Field] {
     let name = "health.readiness"
-    let probe =
-      switch probe {
-      case .http(let path, let status): Field("\(name).http", "\(path) answers \(status)")
-      case .tcp: Field("\(name).tcp", "connects")
-      case .exec(let command): Field("\(name).exec", command.asCommand, isSecret: command.tellsSecrets)
+    var fields: [Field]
+    switch probe {
+    case .http(let path, let status, let host, let headers):
+      fields = [Field("\(name).http", "\(path) answers \(status)")]
+      if let host { fields.append(Field("\(name).http.host", host)) }
+      for (header, value) in (headers ?? [:]).sorted(by: { $0.key < $1.key }) {
+        let isSecret = SecretWords.isSecret(key: header) || SecretWords.isSecret(value: value)
+        fields.append(Field("\(name).http.headers.\(header)", value, isSecret: isSecret))
       }
-    return [
-      probe, Field("\(name).interval", interval), Field("\(name).timeout", timeout), Field("\(name).rise", rise),
-      Field("\(name).fall", fall),
+    case .tcp: fields = [Field("\(name).tcp", "connects")]
+    case .exec(let command): fields = [Field("\(name).exec", command.asCommand, isSecret: command.tellsSecrets)]
+    }
+    return fields + [
+      Field("\(name).interval", interval), Field("\(name).timeout", timeout), Field("\(name).rise", rise), Field("\(name).fall", fall),
     ]
   }
 }

@@ -81,7 +81,9 @@ package struct Limits: Hashable, Codable, Sendable {
 /// How an instance is asked whether it can serve.
 package struct ReadinessCheck: Hashable, Codable, Sendable {
   package enum Probe: Hashable, Codable, Sendable {
-    case http(path: String, status: Int)
+    /// `GET path`, expecting exactly this status; `host` in the place of the instance's address and port, and `headers` beside what is always
+    /// sent. Left out where they are not given, so that a release without them keeps its digest.
+    case http(path: String, status: Int, host: String? = nil, headers: [String: String]? = nil)
     case tcp
     /// Runs on the host, in the release's directory; ready when it exits 0.
     case exec(command: [String])

@@ -21,38 +21,68 @@ import Testing
     Breaking("no split says who goes there") { $0.split = nil },
     Breaking("only one pool can have the role canary") { $0.pools[0].role = .canary },
     Breaking("no pool has the role canary") { $0.pools[1].role = .idle },
-    Breaking("no pool serves the users it leaves") { $0.pools[0].role = .idle },
     Breaking("is newer than the table") { $0.split?.generation.version = 6 },
     Breaking("salt is empty") { $0.split?.salt = "" },
-    Breaking("empty user key") { $0.split?.deny = ["x", ""] },
+    Breaking("\"\" is not a user's key") { $0.split?.deny = ["x", ""] },
     Breaking("userWindow") { $0.split?.userWindow = Milliseconds(99) },
     Breaking("userWindow") { $0.split?.userWindow = Milliseconds(-1) },
-    Breaking("split.userWindow must be at most 366 days") { $0.split?.userWindow = Milliseconds(.max) },
-    Breaking("probe.interval must be at most 366 days") { $0.probe.interval = Milliseconds(.max) },
-    Breaking("timeouts.idle must be at most 366 days") { $0.timeouts.idle = .longest + Milliseconds(1) },
-    Breaking("after must be at least 1 s") { $0.split?.controllerLost?.after = Milliseconds(999) },
-    Breaking("leastTargets at least 1") { $0.split?.controllerLost?.leastTargets = 0 },
-    Breaking("\"\" is no cookie name") { $0.split?.user.source = .cookie("") },
-    Breaking("\"a;b\" is no cookie name") { $0.split?.user.source = .cookie("a;b") },
-    Breaking("\"X User\" is no header name") { $0.split?.user.source = .header("X User") },
-    Breaking("claim that names the user is empty") { $0.split?.user.source = .jwtClaim("", cookie: nil) },
-    Breaking("\"a=b\" is no cookie name") { $0.split?.user.source = .jwtClaim("sub", cookie: "a=b") },
-    Breaking("\"a&b\" is no name of a query parameter") { $0.split?.user.source = .query("a&b") },
-    Breaking("\"\" is no name of a query parameter") { $0.split?.user.source = .query("") },
-    Breaking("\"slu ice\" is no cookie name") { $0.split?.user.issued.name = "slu ice" },
+    Breaking("split.userWindow is 9223372036854775807 ms") { $0.split?.userWindow = Milliseconds(.max) },
+    Breaking("probe.interval is 9223372036854775807 ms") { $0.probe.interval = Milliseconds(.max) },
+    Breaking("timeouts.idle is 31622400001 ms: it must be at least zero and at most 366 days") { $0.timeouts.idle = .longest + Milliseconds(1) },
+    Breaking("controllerLost.after: \"999ms\" is out of range") { $0.split?.controllerLost?.after = Milliseconds(999) },
+    Breaking("leastTargets must be at least 1") { $0.split?.controllerLost?.leastTargets = 0 },
+    Breaking("\"\" is not a cookie's name") { $0.split?.user.source = .cookie("") },
+    Breaking("\"a;b\" is not a cookie's name") { $0.split?.user.source = .cookie("a;b") },
+    Breaking("\"X User\" is not a header's name") { $0.split?.user.source = .header("X User") },
+    Breaking("\"\" is not the name of a claim") { $0.split?.user.source = .jwtClaim("", cookie: nil) },
+    Breaking("\"a=b\" is not a cookie's name") { $0.split?.user.source = .jwtClaim("sub", cookie: "a=b") },
+    Breaking("\"a&b\" is not the name of a query parameter") { $0.split?.user.source = .query("a&b") },
+    Breaking("\"\" is not the name of a query parameter") { $0.split?.user.source = .query("") },
+    Breaking("\"slu ice\" is not a cookie's name") { $0.split?.user.issued.name = "slu ice" },
     Breaking("lifetime") { $0.split?.user.issued.lifetime = .zero },
-    Breaking("SameSite=None") { $0.split?.user.issued.sameSite = .none },
+    Breaking("issue.sameSite") { $0.split?.user.issued.sameSite = .none },
     Breaking("only when secure") { $0.split?.user.issued.name = "__Host-uid" },
-    Breaking("\"X:Split\" is no header name") { $0.split?.override?.header = "X:Split" },
-    Breaking("Host cannot be the override's header") { $0.split?.override?.header = "Host" },
+    Breaking("\"X:Split\" is not a header's name") { $0.split?.override?.header = "X:Split" },
+    Breaking("\"Host\" cannot be the override's header") { $0.split?.override?.header = "Host" },
     Breaking("no SHA-256") { $0.split?.override?.digest = Digest("abc") },
     Breaking("no SHA-256") { $0.split?.override?.digest = Digest(String(repeating: "x", count: 64)) },
-    Breaking("the preview names no host") { $0.preview?.hosts = [] },
-    Breaking("\"a/b\" is no host name") { $0.preview?.hosts = ["a/b"] },
+    Breaking("names no host") { $0.preview?.hosts = [] },
+    Breaking("\"a/b\" is not a host name") { $0.preview?.hosts = ["a/b"] },
     Breaking("release 9, which has no pool") { $0.preview?.release = ReleaseNumber(9) },
     Breaking("\"A\" is named twice") { $0.preview?.hosts = ["a", "A"] },
     Breaking("\"Shop.example.com\" is named twice, or is the route's own") { $0.preview?.hosts = ["Shop.example.com"] },
   ]
+
+  @Test func `without a pool for the others everybody goes to the pool that is there, and only then`() throws {
+    func served(_ change: (inout RouteTable) -> Void) -> RouteTable {
+      var table = SplitTableTests.table()
+      change(&table)
+      #expect(table.problem(for: "shop") == nil)
+      return table.asServed
+    }
+    let idle = served { $0.pools[0].role = .idle }
+    #expect(idle.split == nil && idle.pools.map(\.role) == [.idle, .serving])
+    let gone = served { $0.pools.removeFirst() }
+    #expect(gone.split == nil && gone.pools.map(\.role) == [.serving])
+    let leaving = served { table in
+      for index in table.pools[0].targets.indices { table.pools[0].targets[index].state = .draining }
+    }
+    #expect(leaving.split == nil && leaving.pools.map(\.role) == [.serving, .serving])
+    // Stable targets that merely fail are not given up for the canary; and where nothing is left, nothing is made of it.
+    #expect(served { _ in } == SplitTableTests.table())
+    let empty = served { table in
+      for pool in table.pools.indices {
+        for index in table.pools[pool].targets.indices { table.pools[pool].targets[index].state = .draining }
+      }
+    }
+    #expect(empty.split != nil)
+    var control = ServiceControl(service: "shop")
+    var table = SplitTableTests.table()
+    table.pools.removeFirst()
+    _ = try control.put(table, now: FallBackDecisionTests.wall)
+    _ = control.probed(TargetKey(table.targets[0].target), passed: true, text: "", now: FallBackDecisionTests.wall)
+    #expect(control.eligibility.eligible == [true] && control.eligibility.canServe && control.table == table)
+  }
 
   @Test(arguments: breakings)
   func `a table that contradicts itself is refused in words`(_ breaking: Breaking<RouteTable>) throws {

@@ -74,3 +74,26 @@ import Testing
     }
   }
 }
+
+@Suite struct FenceBoundTests {
+  @Test func `an epoch that leaps over what stands is refused, and one that nobody could reach`() {
+    let guarded = TableGuard(fence: Fence(owner: "anna", epoch: 5), revision: nil)
+    for epoch: UInt64 in [6, 1_000, 5 + Bounds.epochLeap] { #expect(guarded.judge(Fence(owner: "ben", epoch: epoch)) == .take) }
+    for epoch: UInt64 in [6 + Bounds.epochLeap, 1 << 47, Bounds.epoch + 1, 1 << 53, 1 << 63 - 2, 1 << 63, .max] {
+      #expect(guarded.judge(Fence(owner: "ben", epoch: epoch)) == .leaping(over: guarded.fence), "\(epoch)")
+    }
+    #expect(guarded.judge(guarded.fence, revision: Revision(epoch: 5, version: .max), same: false) == .unbounded(.init(epoch: 5, version: .max)))
+  }
+
+  @Test func `who holds a fence that nobody can exceed may go on; a reset gives it back, and what it wrote counts as old`() {
+    let locked = Fence(owner: "ben", epoch: 1 << 63 - 2)
+    var guarded = TableGuard(fence: locked, revision: Revision(epoch: 1 << 63 - 2, version: 4))
+    #expect(guarded.judge(locked) == .already)
+    #expect(guarded.judge(Fence(owner: "anna", epoch: 1 << 63 - 1)) == .leaping(over: locked))
+    let back = Fence(owner: "anna", epoch: 8)
+    guarded.reset(to: back)
+    #expect(guarded.fence == back && guarded.revision == Revision(epoch: 0, version: 0))
+    #expect(guarded.judge(back, revision: Revision(epoch: 7, version: 3), same: false) == .take)
+    #expect(guarded.judge(Fence(owner: "ben", epoch: 9)) == .take)
+  }
+}

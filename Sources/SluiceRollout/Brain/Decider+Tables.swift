@@ -10,11 +10,12 @@ extension Decider {
     let targets = composeTargets()
     let release = record.goal?.release ?? record.stable?.release
     if record.table.isEmpty, targets.isEmpty, !isBehindGateways { return }
-    // The probe of the newest release that is wanted: all targets of a route are asked alike. Where none is wanted, what is there only drains.
+    // Of the newest release that is wanted; where none is, what is there only drains.
     let readiness =
       release.flatMap { record.release($0) }?.spec.readiness ?? record.table.content?.readiness ?? record.releases.last?.spec.readiness
       ?? ReadinessCheck(probe: .tcp)
     var content = TableContent(route: route, readiness: readiness, drain: policy.drain, targets: targets, hold: hold)
+    content.checks = checks(of: targets, beside: readiness)
     admit(to: &content)
     let isNews = content != record.table.content
     if isNews { raise(content) } else if isBehindGateways { raise(content) } else if takeBackFallBack() { raise(content) }
@@ -30,6 +31,20 @@ extension Decider {
         record.instances[index].admittedBy = record.table.revision
       }
     }
+  }
+
+  /// Of the releases whose check is another: what stands is judged by what it promised, whatever the newest release promises. One that the record
+  /// has forgotten keeps what the table said of it.
+  private func checks(of targets: [TableTarget], beside readiness: ReadinessCheck) -> [TableCheck]? {
+    var releases: [ReleaseNumber] = []
+    for target in targets where releases.last != target.release && !releases.contains(target.release) { releases.append(target.release) }
+    let checks = releases.sorted().compactMap { release -> TableCheck? in
+      guard let check = record.release(release)?.spec.readiness ?? record.table.content?.check(of: release), check != readiness else {
+        return nil
+      }
+      return TableCheck(release: release, readiness: check)
+    }
+    return checks.isEmpty ? nil : checks
   }
 
   /// The table's targets, in the order of the instances; the very ones that it has, where they are still right.

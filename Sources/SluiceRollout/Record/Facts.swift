@@ -86,10 +86,12 @@ package struct GatewayFact: Hashable, Codable, Sendable {
   package var sequence: UInt64?
   /// It sends all users to the stable release, because it has heard of no controller.
   package var fellBack: Bool
+  /// What the table asks for and another service has there; nil: nothing.
+  package var lost: [LostRoute]?
 
   package init(
     gateway: GatewayID, revision: Revision?, targets: [TargetFact] = [], boot: String? = nil, sequence: UInt64? = nil,
-    fellBack: Bool = false
+    fellBack: Bool = false, lost: [LostRoute]? = nil
   ) {
     self.gateway = gateway
     self.revision = revision
@@ -97,6 +99,7 @@ package struct GatewayFact: Hashable, Codable, Sendable {
     self.boot = boot
     self.sequence = sequence
     self.fellBack = fellBack
+    self.lost = lost
   }
 
   /// What it says of that instance.

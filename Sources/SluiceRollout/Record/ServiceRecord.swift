@@ -240,6 +240,7 @@ package struct TableState: Hashable, Codable, Sendable {
 /// A route's whole table: what each gateway is given.
 package struct TableContent: Hashable, Codable, Sendable {
   package var route: Route
+  /// Of the newest release that is wanted, and of all that `checks` does not name.
   package var readiness: ReadinessCheck
   package var drain: DrainPolicy
   /// In order of their instances.
@@ -250,6 +251,10 @@ package struct TableContent: Hashable, Codable, Sendable {
   package var idle: [ReleaseNumber]?
   package var split: TableSplit?
   package var preview: TablePreview?
+  /// Releases with another check, in order: each target is judged by what its own release promised. Nil: none.
+  package var checks: [TableCheck]?
+  /// Whose routes this service may take where that one has them: see the gateways' tables. Nil: nobody's.
+  package var takesFrom: ServiceName?
 
   package init(route: Route, readiness: ReadinessCheck, drain: DrainPolicy, targets: [TableTarget], hold: Milliseconds?) {
     self.route = route
@@ -260,6 +265,22 @@ package struct TableContent: Hashable, Codable, Sendable {
   }
 
   package func target(_ instance: Int) -> TableTarget? { targets.index(of: instance, by: \.instance).map { targets[$0] } }
+
+  /// How the targets of a release are judged.
+  package func check(of release: ReleaseNumber) -> ReadinessCheck {
+    checks?.first { $0.release == release }?.readiness ?? readiness
+  }
+}
+
+/// How the targets of one release are judged.
+package struct TableCheck: Hashable, Codable, Sendable {
+  package let release: ReleaseNumber
+  package let readiness: ReadinessCheck
+
+  package init(release: ReleaseNumber, readiness: ReadinessCheck) {
+    self.release = release
+    self.readiness = readiness
+  }
 }
 
 /// Which users go to one release of a table.
