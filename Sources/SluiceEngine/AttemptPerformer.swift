@@ -34,7 +34,7 @@ struct AttemptPerformer: Sendable {
       return await order(.task(release, number: run, secrets: record.rollout?.goal.secrets ?? ""), attempt, host)
     case .setTable(let id, let revision):
       guard let content = record.table.content else { return missing("table \(revision)") }
-      return await ports.gateways.setTable(content, revision: revision, service: record.service, fence: fence, gateway: id)
+      return await ports.gateways.setTable(content.content(for: id), revision: revision, service: record.service, fence: fence, gateway: id)
     case .removeTable(let id): return await ports.gateways.removeTable(service: record.service, fence: fence, gateway: id)
     case .hook(let point, let wave):
       guard let command = record.policy.hooks[point] else { return .succeeded(.nothing) }
@@ -95,7 +95,8 @@ struct AttemptPerformer: Sendable {
     let service = record.service
     let fence = fence
     let hosts = fleet.hosts.filter { record.host($0.name)?.reach.isReachable ?? false }
-    let kept = keep
+    // Of one that was removed only the fence and the record stay there.
+    let kept = record.removal == nil ? keep : []
     await withTaskGroup(of: Void.self) { group in
       for host in hosts { group.addTask { await ports.hosts.release(service, fence: fence, keep: kept, on: host) } }
     }

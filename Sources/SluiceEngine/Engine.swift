@@ -53,6 +53,8 @@ package struct Engine: Sendable {
   private var resting: Set<ServiceName> = []
   private var ends: [ServiceName: Int] = [:]
   private var lastTime: Milliseconds?
+  /// Which requests each service has.
+  private var claims: [ServiceName: RouteClaim] = [:]
 
   package init(fleet: Fleet, gateways: [Gateway], records: [ServiceRecord], cordons: [HostName]) {
     self.gateways = gateways
@@ -61,6 +63,7 @@ package struct Engine: Sendable {
     self.cordons = cordons
     map = FleetMap(fleet)
     occupancy = Occupancy(map: map, cordons: cordons, records: self.records)
+    for record in records { claims[record.service] = record.claim }
   }
 
   package var fleet: Fleet { map.fleet }
@@ -81,18 +84,33 @@ package struct Engine: Sendable {
       records.insert(record, at: index)
       services.insert(record.service, at: index)
     }
+    claims[record.service] = record.claim
     if stale != nil { occupancy = occupancy.replacing(record) }
     stale?.removeAll { $0 == record.service }
+  }
+
+  /// Takes these policies' routes for those of their services: what is planned together is planned as if the others had gone before.
+  package mutating func declare(_ policies: [ServicePolicy]) {
+    for policy in policies where claims[policy.name] != nil { claims[policy.name] = RouteClaim(policy) }
   }
 
   /// What a decision about `service` sees of the rest.
   package func view(for service: ServiceName) -> FleetView {
     var view = FleetView(occupancy: currentOccupancy(for: service), gateways: gateways)
     view.zones = zones
-    view.standings = (index(of: service).flatMap { records[$0].policy.after } ?? []).compactMap { name in
+    view.claims = claims
+    view.standings = firsts(of: service).compactMap { name in
       record(name).map { Standing($0, isOutOfReach: outOfReach.contains(name)) }
     }
     return view
+  }
+
+  /// The services whose rollouts it may wait for.
+  private func firsts(of service: ServiceName) -> [ServiceName] {
+    guard let index = index(of: service) else { return [] }
+    let first = records[index].policy.after ?? []
+    guard records[index].isRolling, let successor = records[index].rollout?.successor else { return first }
+    return first + [successor]
   }
 
   /// The same with the record of one service only, which sees what all hold: for who acts on no other. Copying it costs one record.
@@ -280,6 +298,8 @@ package struct Engine: Sendable {
     guard let index = index(of: record.service) else { return }
     if stale?.contains(record.service) == false, !records[index].holdsTheSame(as: record) { stale?.append(record.service) }
     records[index] = record
+    // An array of names at most: cheaper than to find out whether it is another.
+    if record.policy.route != nil || claims[record.service] != nil { claims[record.service] = record.claim }
   }
 
   private mutating func bump(_ service: ServiceName, _ wall: WallTime) {
@@ -301,7 +321,7 @@ package struct Engine: Sendable {
       }
       return .waiting(gate)
     }
-    let required = view(for: service).processes(of: record.policy.route)
+    let required = view(for: service).gateways(of: record)
     let behind = record.gateways.contains { state in
       required.contains(state.id) && !state.excluded && state.reach.isReachable && record.table.content != nil
         && state.revision != record.table.revision
@@ -316,7 +336,9 @@ package struct Engine: Sendable {
       if case .unreachable = host.reach { return false }
       return host.needsLook && map.index(of: host.name) != nil
     }
-    if behind || looking { return nil }
+    let departing = record.gateways.contains { $0.departure != nil && !$0.excluded && $0.reach.isReachable }
+    let forgetting = record.table.isEmpty && record.gateways.contains { $0.revision != nil && !$0.excluded && $0.reach.isReachable }
+    if behind || looking || departing || forgetting { return nil }
     if leaving, required.allSatisfy({ id in record.gateway(id).map { $0.excluded || $0.reach.isReachable } ?? false }) { return nil }
     let end = record.ended.flatMap { $0.number > (ends[service] ?? 0) ? $0 : nil }
     return .done(end)

@@ -29,6 +29,14 @@ struct RunnerSession {
   private let signals: AsyncStream<Signal>
   private let send: AsyncStream<Signal>.Continuation
 
+  /// Whose facts are listened to.
+  private var watched: Set<Watch> = []
+
+  private struct Watch: Hashable {
+    var service: ServiceName
+    var gateway: GatewayID
+  }
+
   private struct AttemptKey: Hashable {
     var service: ServiceName
     var attempt: Int
@@ -89,11 +97,12 @@ struct RunnerSession {
     if !awaited.isEmpty { try step(events) }
   }
 
+  /// Listens to every gateway that the service's tables go to: another policy may bring others.
   private mutating func watch(_ service: ServiceName) {
     guard let record = engine.record(service) else { return }
     let send = send
     let gateways = ports.gateways
-    for id in engine.view(for: service).processes(of: record.policy.route) {
+    for id in engine.view(for: service).gateways(of: record) where watched.insert(Watch(service: service, gateway: id)).inserted {
       helpers.append(
         Task {
           for await news in gateways.watch(service, gateway: id) {
@@ -146,6 +155,7 @@ struct RunnerSession {
     let effects = engine.handle(events, now: ports.time.monotonic(), wall: wall)
     for effect in effects { try perform(effect) }
     for service in awaited {
+      watch(service)
       timeGate(service)
       keepLease(service)
     }
@@ -229,7 +239,7 @@ struct RunnerSession {
   private mutating func renewLease(_ service: ServiceName) {
     guard let record = engine.record(service), let fence = fences[service] else { return }
     let gateways = ports.gateways
-    for id in engine.view(for: service).processes(of: record.policy.route) {
+    for id in engine.view(for: service).gateways(of: record) {
       Task { await gateways.renewLease(service, fence: fence, gateway: id) }
     }
   }

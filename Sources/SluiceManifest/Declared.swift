@@ -47,12 +47,12 @@ extension Form where Output == Declaration {
       let kinds: [(String, Declaration.Kind)] = [("Fleet", .fleet), ("Gateway", .gateway), ("Service", .service)]
       _ = reader.required("apiVersion", .choice([("sluice/v1", true)]), example: "apiVersion: sluice/v1")
       let kind = reader.required("kind", .choice(kinds), example: "kind: Service")
-      let name = name(in: reader)
+      let (name, former) = names(in: reader, ofService: kind == .service)
       if name.isEmpty { reader.cursor.document.report.isIncomplete = true }
       switch kind {
       case .fleet: return .fleet(FleetReader.read(reader, name: FleetName(name)))
       case .gateway: return .gateway(GatewayReader.read(reader, name: GatewayName(name)))
-      case .service: return .service(ServiceReader.read(reader, name: ServiceName(name)))
+      case .service: return .service(ServiceReader.read(reader, name: ServiceName(name), formerly: former.map { ServiceName($0) }))
       case nil:
         _ = reader.has("spec")
         return nil
@@ -60,16 +60,19 @@ extension Form where Output == Declaration {
     }
   }
 
-  /// The name of `metadata`. One that is not allowed is reported and used all the same, so that what refers to it is not reported too.
-  private static func name(in reader: MappingReader) -> String {
+  /// The name of `metadata`, and the one that a service had before. One that is not allowed is reported and used all the same, so that what refers
+  /// to it is not reported too.
+  private static func names(in reader: MappingReader, ofService isService: Bool) -> (name: String, formerly: String?) {
     var raw = ""
+    var former: String?
     let form = Form<String>.object { metadata in
       let anything = Form<String>(read: { value, _ in
         if case .scalar(let text) = value.content { raw = text }
         return Form<String>.name.read(value, metadata.cursor.key("name"))
       })
+      if isService { former = metadata.optional("formerly", .name) }
       return metadata.required("name", anything, example: "name: shop")
     }
-    return reader.required("metadata", form, example: "metadata: { name: shop }") ?? raw
+    return (reader.required("metadata", form, example: "metadata: { name: shop }") ?? raw, former)
   }
 }

@@ -111,7 +111,7 @@ private enum Misplaced {
     "spec.placement": ["spreadBy", "maxSkew", "require"], "spec.strategy": ["rolling", "recreate", "canary", "blueGreen"],
     "spec.strategy.rolling": ["maxUnavailable", "maxSurge", "rackLossFloor", "pauseBetween"], "spec.strategy.recreate": ["queue"],
     "spec.strategy.canary": ["steps", "allow", "deny", "controllerLost"], "spec.strategy.blueGreen": ["preview", "keepOld"],
-    "metadata": ["name"],
+    "metadata": ["name", "formerly"],
   ]
 
   /// The other place of a key, in a service; nil in other kinds, where few keys exist.

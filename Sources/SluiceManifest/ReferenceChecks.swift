@@ -22,6 +22,28 @@ struct ReferenceChecks {
       checkFleet(service.value.policy.fleet, in: service.document)
       checkRoute(service)
       checkOrder(service)
+      checkFormerName(service)
+    }
+  }
+
+  /// What a service was called before is no service any more.
+  private func checkFormerName(_ service: Declared<ServiceManifest>) {
+    let policy = service.value.policy
+    guard let former = policy.formerly else { return }
+    let place = service.document.place("metadata.formerly")
+    if former == policy.name {
+      report.error(
+        .conflictingKeys, "`formerly` is the service's own name", at: place, suggestion: "remove it, or write the name that it had before")
+    } else if let other = declarations.services.first(where: { $0.value.policy.fleet == policy.fleet && $0.value.policy.name == former }) {
+      report.error(
+        .conflictingKeys, "`\(policy.name)` was called `\(former)` before, and a service `\(former)` is declared too", at: place,
+        suggestion: "it is in \(report.describe(other.document.place("metadata.name"), from: place)); remove one of them")
+    } else if let other = declarations.services.first(where: {
+      $0.value.policy.fleet == policy.fleet && $0.value.policy.formerly == former && $0.value.policy.name < policy.name
+    }) {
+      report.error(
+        .conflictingKeys, "`\(other.value.policy.name)` and `\(policy.name)` were both called `\(former)` before", at: place,
+        suggestion: "one of them can go on in its place; remove `formerly` from the other")
     }
   }
 

@@ -3,10 +3,11 @@ import SluiceModel
 /// Reads a Service. Its larger keys have a file each.
 enum ServiceReader {
   /// Reads the document's `spec`.
-  static func read(_ document: MappingReader, name: ServiceName) -> ServiceManifest {
+  static func read(_ document: MappingReader, name: ServiceName, formerly: ServiceName?) -> ServiceManifest {
     let form = Form<ServiceManifest>.object { spec in
       spec.notBuilt("config", "autoscale", "liveness", "analysis", "reschedule")
       var policy = target(spec, name: name)
+      policy.formerly = formerly
       let artifact = spec.required("artifact", artifact, example: "artifact: { path: build/\(name).tar.gz }")
       let run = spec.required("run", .run, example: "run: { command: [bin/\(name)] }") ?? RunPart(run: RunSpec(command: []))
       policy.ports = ports(spec, default: policy.ports)

@@ -106,6 +106,7 @@ extension ReadinessCheck {
 extension ServicePolicy {
   fileprivate var fields: [Field] {
     var fields = [Field("tier", tier), Field("replicas", replicas)]
+    if let formerly { fields.append(Field("metadata.formerly", formerly)) }
     if let skew = placement.maxSkew { fields.append(Field("placement.maxSkew", skew)) }
     for (label, value) in placement.require.sorted(by: { $0.key < $1.key }) { fields.append(Field("placement.require.\(label)", value)) }
     for (label, value) in (placement.prefer ?? [:]).sorted(by: { $0.key < $1.key }) {

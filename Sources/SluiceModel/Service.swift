@@ -1,6 +1,8 @@
 /// What to run, how many, and how to release it, as far as it is not part of a release: a change here alone makes no new release.
 package struct ServicePolicy: Hashable, Codable, Sendable {
   package var name: ServiceName
+  /// What it was called before: the service of that name gives its route to this one, and is removed. Nil: it has always had this name.
+  package var formerly: ServiceName?
   package var fleet: FleetName
   /// 1 is the most important.
   package var tier: Int

@@ -19,6 +19,7 @@ struct Sluice: AsyncParsableCommand {
         name: "Services",
         subcommands: [
           Status.self, RolloutCommand.self, Rollback.self, Split.self, SwitchCommand.self, Stop.self, Start.self, Restart.self, Scale.self,
+          Remove.self,
           FreezeCommand.self, Unfreeze.self, Logs.self,
         ]),
       CommandGroup(name: "Fleet", subcommands: [HostsCommand.self, Drain.self, Undrain.self, GatewayCommand.self, Adopt.self]),

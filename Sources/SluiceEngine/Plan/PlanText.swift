@@ -46,6 +46,15 @@ package struct PlanText {
     for change in plan.releaseChanges ?? [] { lines.append("  release: \(text(change))") }
     if plan.secretsChange { lines.append("  release: secrets changed") }
     for change in plan.settingChanges { lines.append("  setting: \(text(change))") }
+    if !plan.leaves.isEmpty {
+      let left = plan.leaves.map(\.description).joined(separator: ", ")
+      let others = plan.comesTo.isEmpty ? "the others" : plan.comesTo.map(\.description).joined(separator: ", ")
+      lines.append(
+        "  leaves gateway \(left): its route stays there until \(others) have it and find its targets healthy, and for \(plan.drainTimeout) more, for users to follow"
+      )
+    } else if !plan.comesTo.isEmpty {
+      lines.append("  comes to gateway \(plan.comesTo.map(\.description).joined(separator: ", "))")
+    }
     return lines
   }
 

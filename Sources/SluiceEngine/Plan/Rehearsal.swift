@@ -63,6 +63,9 @@ package struct Rehearsal: Sendable {
     package var releaseChanges: [FieldChange]?
     /// Whether a value of its secrets has changed.
     package var secretsChange = false
+    /// Gateways that the service leaves, once those it comes to serve it and its users had time to follow.
+    package var leaves: [GatewayID] = []
+    package var comesTo: [GatewayID] = []
     /// What differs of all that belongs to no release.
     package var settingChanges: [FieldChange] = []
 
@@ -108,7 +111,7 @@ package struct Rehearsal: Sendable {
     for host in before.hosts {
       if case .unreachable(let why) = host.reach { events.append(.input(service, .hostUnreachable(host.name, why))) }
     }
-    for id in engine.view(for: service).processes(of: before.policy.route) {
+    for id in engine.view(for: service).gateways(of: before) {
       let state = before.gateway(id)
       targets[id] = GatewayFact(gateway: id, revision: state?.revision, targets: state?.targets ?? [])
       if let fact = targets[id] { events.append(.input(service, .gateway(fact))) }
@@ -145,6 +148,10 @@ package struct Rehearsal: Sendable {
   private mutating func compare(_ before: ServiceRecord, _ command: Command) {
     guard case .apply(let policy, _, let spec, let secrets, _, _) = command.verb else { return }
     plan.settingChanges = FieldChange.between(before.policy, and: policy)
+    let route = engine.view(for: service).processes(of: policy.route)
+    let has = before.gateways.filter { $0.revision != nil }.map(\.id)
+    (plan.leaves, plan.comesTo) = (has.filter { !route.contains($0) }, has.isEmpty ? [] : route.filter { !has.contains($0) })
+    plan.drainTimeout = policy.route == nil ? .zero : policy.drain.timeout
     guard let stable = before.stable, let standing = stable.release.flatMap({ before.release($0) }) else { return }
     plan.releaseChanges = FieldChange.between(standing.spec, and: spec)
     plan.secretsChange = stable.secrets != secrets
@@ -269,7 +276,7 @@ package struct Rehearsal: Sendable {
   private mutating func result(_ attempt: Attempt) -> AttemptResult {
     switch attempt.action {
     case .setTable(let id, let revision):
-      let content = engine.record(service)?.table.content
+      let content = engine.record(service)?.table.content?.content(for: id)
       let fact = GatewayFact(
         gateway: id, revision: revision, targets: (content?.targets ?? []).map { TargetFact(instance: $0.instance, healthy: !$0.draining) })
       return .succeeded(.gateway(fact))

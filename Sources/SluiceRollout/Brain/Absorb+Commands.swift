@@ -17,6 +17,8 @@ extension Absorber {
     case .restart(let instance): try restart(instance, command)
     case .stop: try stop(command)
     case .start: try start(command)
+    case .remove(let successor): try remove(successor: successor, command)
+    case .giveUpRoute: try giveUpRoute(command)
     case .settle(let cause, let override): settle(cause: cause, overridesFloor: override, command)
     case .exclude(let id, let excluded): try exclude(id, excluded, command)
     case .freeze(let reason):
@@ -35,6 +37,7 @@ extension Absorber {
   private mutating func apply(
     policy: ServicePolicy, digest: Digest, spec: ReleaseSpec, secrets: String, force: Bool, _ command: Command
   ) throws(Refusal) {
+    try requireRoute(of: policy)
     let known = record.releases.last { $0.digest == digest }
     if let known, case .bad(let why) = known.status, !force {
       throw Refusal(
@@ -57,6 +60,7 @@ extension Absorber {
       record.releases.append(Release(number: release, digest: digest, spec: spec))
     }
     let former = record.policy == policy ? nil : record.policy
+    beginTakeover(policy)
     record.policy = policy
     let goal = Goal(release: release, replicas: record.scale ?? policy.replicas, secrets: secrets)
     if let rollout = record.rollout {
@@ -66,13 +70,21 @@ extension Absorber {
         return try rollout.stoppedBy == nil ? resume() : retry(command)
       }
       try supersede(with: goal, former: former, command)
-    } else if goal != reached || !isWhole(goal) {
+    } else if goal != reached || !isWhole(goal) || movesBetweenGateways {
       begin("apply", goal: goal, former: record.stable == nil ? nil : former, command, countsLost: true)
     }
   }
 
   /// What stands when nothing is under way.
-  private var reached: Goal { record.stable ?? Goal(release: nil, replicas: 0) }
+  var reached: Goal { record.stable ?? Goal(release: nil, replicas: 0) }
+
+  /// Whether gateways that have the service's table are of its route no more, or those of its route are new to it: going there is a rollout, which
+  /// waits, fails and goes back like any other.
+  private var movesBetweenGateways: Bool {
+    let route = view.processes(of: record.policy.route)
+    let has = record.gateways.filter { $0.revision != nil }.map(\.id)
+    return !route.isEmpty && !has.isEmpty && has.contains { !route.contains($0) }
+  }
 
   /// Whether every instance is as the goal says: an apply of what is already so does nothing.
   private func isWhole(_ goal: Goal) -> Bool {
@@ -95,7 +107,7 @@ extension Absorber {
     if record.rollout?.direction.isForward ?? false { unwind(to: goal) }
   }
 
-  private mutating func begin(
+  mutating func begin(
     _ cause: String, goal: Goal, origin: Goal? = nil, inherited: Audience? = nil, former: ServicePolicy? = nil, _ command: Command,
     countsLost: Bool = false,
     overridesFloor: Bool = false
@@ -147,7 +159,7 @@ extension Absorber {
     note(.info, "rollout-paused", "paused by \(command.by) after the current wave")
   }
 
-  private mutating func resume() throws(Refusal) {
+  mutating func resume() throws(Refusal) {
     guard record.rollout != nil else { throw nothingRuns }
     record.rollout?.pausedBy = nil
     record.rollout?.interrupted = false
@@ -235,7 +247,7 @@ extension Absorber {
     if goal != reached { begin("scale", goal: goal, command) }
   }
 
-  private var nothingStands: Refusal {
+  var nothingStands: Refusal {
     Refusal("\(record.service) has never been released", remedy: "sluice apply -f PATH")
   }
 
@@ -266,6 +278,8 @@ extension Absorber {
   private mutating func start(_ command: Command) throws(Refusal) {
     try requireQuiet()
     guard reached.release != nil else { throw nothingStands }
+    if record.routeGivenUp == true { try requireRoute(of: record.policy) }
+    record.routeGivenUp = nil
     var goal = reached
     goal.replicas = record.scale ?? record.policy.replicas
     if goal != reached || !isWhole(goal) { begin("start", goal: goal, command) }
@@ -281,7 +295,7 @@ extension Absorber {
     begin(cause, goal: stable, command, overridesFloor: overridesFloor)
   }
 
-  private func requireQuiet() throws(Refusal) {
+  func requireQuiet() throws(Refusal) {
     guard let rollout = record.rollout else { return }
     if let by = rollout.pausedBy {
       throw Refusal(

@@ -57,8 +57,9 @@ struct Decider {
   /// After the policy was changed for another.
   mutating func followPolicy() {
     manner = policy.strategy.rules.manner
-    gateways = view.processes(of: record.policy.route)
+    gateways = view.gateways(of: record)
     requiredGateways = view.requiredGateways(record)
+    routingGateways = view.routingGateways(record)
   }
 
   var now: Milliseconds { record.activeTime }
@@ -71,10 +72,12 @@ struct Decider {
   var suspectsHosts: Bool
   /// How its strategy cuts the waves.
   private(set) var manner = WaveManner()
-  /// The gateways of the route.
+  /// The gateways that get the tables: those of the route, and those that are left.
   private(set) var gateways: [GatewayID] = []
-  /// The gateways whose word is needed: all of the route's, but for those an operator has excluded.
+  /// The gateways whose word on health is needed: all that may send users, but for those an operator has excluded.
   private(set) var requiredGateways: [GatewayID] = []
+  /// The same, and those that are left and give no new request to anybody.
+  private(set) var routingGateways: [GatewayID] = []
 
   mutating func pass() {
     // The time at a gate is not counted, also where nothing was heard meanwhile.
@@ -88,6 +91,7 @@ struct Decider {
     steerAudience()
     if record.isRolling { advanceRollout() }
     moveInstances()
+    departGateways()
     composeTable()
     sendTables()
     lookAtHosts()

@@ -4,9 +4,10 @@ import SluiceModel
 extension Decider {
   /// Before anything of a rollout is begun; true while it waits, or has failed.
   mutating func isKeptFromBeginning(_ rollout: Rollout) -> Bool {
+    if rollout.direction.isForward, rollout.waves == 0, let successor = rollout.successor { return waits(for: [successor], rollout) }
     guard rollout.direction.isForward, rollout.cause == "apply", rollout.waves == 0 else { return isFrozen(rollout) }
     // How those end counts that come first, also while it is frozen.
-    let isLater = comesAfterOthers(rollout)
+    let isLater = waits(for: policy.after ?? [], rollout)
     guard let rollout = record.rollout else { return true }
     return isFrozen(rollout) || isLater || isOutsideWindows(rollout)
   }
@@ -39,9 +40,9 @@ extension Decider {
     return true
   }
 
-  /// Waits for the rollouts of the services that come first, and fails when one of them did.
-  private mutating func comesAfterOthers(_ rollout: Rollout) -> Bool {
-    for name in policy.after ?? [] {
+  /// Waits for the rollouts of the services that come first, or that go on in its place, and fails when one of them did.
+  private mutating func waits(for others: [ServiceName], _ rollout: Rollout) -> Bool {
+    for name in others {
       let standing = view.standings.first { $0.service == name }
       // Of one that is out of reach no end would ever be heard.
       if let number = standing?.rollout, standing?.isOutOfReach == false {
@@ -56,7 +57,7 @@ extension Decider {
       if let why = reasonAgainst(name, standing) {
         turnRound(
           Failure(
-            .host, "\(record.service) comes after \(name) (after), \(why)",
+            .host, "\(record.service) \(rollout.successor == name ? "gives its route to \(name)" : "comes after \(name) (after)"), \(why)",
             remedy: "sluice status \(name) shows what happened; then apply again"),
           condemnsRelease: false)
         return true
@@ -67,6 +68,10 @@ extension Decider {
 
   private func reasonAgainst(_ name: ServiceName, _ standing: Standing?) -> String? {
     if standing?.isOutOfReach == true { return "which could not be applied" }
+    if record.rollout?.successor == name {
+      guard let standing else { return "which is not there" }
+      return standing.hasTakenOver ? nil : "which does not serve in its place"
+    }
     guard let number = record.rollout?.awaited?.first(where: { $0.service == name })?.rollout, let end = standing?.ended,
       end.number >= number
     else { return nil }

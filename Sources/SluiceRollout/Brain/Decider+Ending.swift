@@ -66,7 +66,9 @@ extension Decider {
     if !byOperator, !rollout.failures.contains(where: { $0.failure == failure }) {
       record.rollout?.failures.append(CountedFailure(instance: nil, host: nil, failure: failure, condemnsRelease: condemnsRelease))
     }
-    if !byOperator, policy.onFailure == .pause || rollout.goal == rollout.origin {
+    // Where the release stays, there is still a way back to the gateways that it came from.
+    let changesNothing = rollout.goal == rollout.origin && (rollout.formerPolicy?.route ?? policy.route) == policy.route
+    if !byOperator, policy.onFailure == .pause || changesNothing {
       record.rollout?.stoppedBy = failure
       note(.failure, "rollout-stopped", failure.message)
       return
@@ -93,6 +95,8 @@ extension Decider {
       record.scale = nil
     }
     restorePolicy(rollout)
+    // The service that it was called before is still there.
+    if record.takeover == .done, rollout.origin.release == nil { record.takeover = .waiting }
     let tells = policy.hooks[.failed] != nil && !byOperator
     record.rollout?.goal = back
     record.rollout?.direction = .back(because: failure.message, byOperator: byOperator)
@@ -186,6 +190,11 @@ extension Decider {
     let point: HookPoint = rollout.direction.isForward ? .postDeploy : .rolledBack
     if policy.hooks[point] != nil, isNewRelease(rollout) || !rollout.direction.isForward { record.rollout?.hooks.append(HookCall(point)) }
     record.rollout?.stage = .postDeploy
+    // What it was called before has served until now.
+    if rollout.direction.isForward, record.takeover == .waiting {
+      record.takeover = .done
+      note(.info, "route-taken", "\(record.service) takes the route of \(policy.formerly?.rawValue ?? "another service")")
+    }
     progress()
   }
 
@@ -206,6 +215,7 @@ extension Decider {
         if let before = record.stable?.release, before != release { record.previous = before }
       }
       if reached.release != nil { record.stable = reached } else { record.stable?.replicas = 0 }
+      if rollout.cause == Absorber.removing { remove(rollout, lost: lost) }
     case .back(let because, _):
       result = rollout.waves == 0 || rollout.goal.release == nil ? .failed : .rolledBack
       reason = because
@@ -233,6 +243,14 @@ extension Decider {
     record.rollout = nil
     record.backoffs = []
     trimReleases()
+  }
+
+  /// Nothing of it is left, but for what hosts hold that cannot be reached: then its route is away, and it can be removed again.
+  private mutating func remove(_ rollout: Rollout, lost: [Instance]) {
+    guard lost.isEmpty else { return record.routeGivenUp = true }
+    record.removal = Removal(by: rollout.by, at: wall, successor: rollout.successor)
+    (record.stable, record.previous, record.scale) = (nil, nil, nil)
+    note(.info, "service-removed", "\(record.service) is removed\(rollout.successor.map { ": it goes on as \($0)" } ?? "")")
   }
 
   private func isWhole(_ rollout: Rollout) -> Bool {

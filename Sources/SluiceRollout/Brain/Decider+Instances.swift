@@ -1,13 +1,6 @@
 import SluiceModel
 
 extension Decider {
-  /// Gateways of the route that the record has not met yet.
-  mutating func admitGateways() {
-    for id in gateways where !record.gateways.contains(where: { $0.id == id }) {
-      record.gateways.append(GatewayState(id: id))
-    }
-  }
-
   /// The host is looked at before anything else is sent to it.
   private mutating func suspect(_ host: HostName) {
     guard let index = record.hosts.index(of: host, by: \.name), record.hosts[index].reach.isReachable else { return }
@@ -206,14 +199,14 @@ extension Decider {
 
   private func mayBeRouted(_ instance: Instance) -> Bool {
     if record.isRouted(instance.number) { return true }
-    return requiredGateways.contains { id in
+    return routingGateways.contains { id in
       guard let gateway = record.gateway(id), gateway.heard == true else { return true }
       return gateway.target(instance.number) != nil
     }
   }
 
   private mutating func beginDraining(_ instance: Instance) {
-    if requiredGateways.isEmpty { return stop(instance) }
+    if routingGateways.isEmpty { return stop(instance) }
     let drains = record.table.content?.target(instance.number)?.draining ?? false
     let next = Revision(epoch: record.fence?.epoch ?? 0, version: record.table.revision.version + 1)
     let revision = drains ? record.table.revision : next
@@ -233,7 +226,7 @@ extension Decider {
     let since = acknowledged ?? now
     if acknowledged == nil { change(instance.number) { $0.phase = .draining(revision: revision, acknowledged: since) } }
     var inFlight = 0
-    for id in requiredGateways { inFlight += record.gateway(id)?.target(instance.number)?.inFlight ?? 0 }
+    for id in routingGateways { inFlight += record.gateway(id)?.target(instance.number)?.inFlight ?? 0 }
     if inFlight == 0 { return stop(instance) }
     let deadline = since + policy.drain.timeout
     if now < deadline { return wake(at: deadline) }
@@ -268,7 +261,7 @@ extension Decider {
 
   /// Whether each of the gateways whose word is needed is known, and so.
   private func everyGateway(_ isSo: (GatewayState) -> Bool) -> Bool {
-    for id in requiredGateways {
+    for id in routingGateways {
       guard let place = record.gateways.firstIndex(where: { $0.id == id }), isSo(record.gateways[place]) else { return false }
     }
     return true

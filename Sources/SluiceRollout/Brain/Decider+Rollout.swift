@@ -32,7 +32,7 @@ extension Decider {
     case .postDeploy:
       enter(.closing)
     case .closing:
-      if rollout.hooks.isEmpty, record.attempts.isEmpty, everyGatewayHasTheTable { close(rollout) }
+      if rollout.hooks.isEmpty, record.attempts.isEmpty, everyGatewayHasTheTable, departures == nil { close(rollout) }
     }
     guardDeadline()
   }

@@ -3,6 +3,7 @@ import SluiceModel
 extension Decider {
   /// The table follows from the instances; its revision rises whenever it differs from the last one.
   mutating func composeTable() {
+    if record.isRouteAway, !gateways.isEmpty { followPolicy() }
     guard let route = policy.route, !gateways.isEmpty else {
       if !record.table.isEmpty { raise(nil) }
       return
@@ -17,6 +18,7 @@ extension Decider {
     var content = TableContent(route: route, readiness: readiness, drain: policy.drain, targets: targets, hold: hold)
     content.checks = checks(of: targets, beside: readiness)
     admit(to: &content)
+    content.departures = departures
     let isNews = content != record.table.content
     if isNews { raise(content) } else if isBehindGateways { raise(content) } else if takeBackFallBack() { raise(content) }
     // Both are in order of the instances' numbers.
@@ -78,6 +80,13 @@ extension Decider {
 
   /// Who is sent where, while two releases are kept apart.
   private mutating func admit(to content: inout TableContent) {
+    if let takeover = record.takeover {
+      content.takesFrom = policy.formerly
+      if takeover == .waiting {
+        content.idle = Set(content.targets.map(\.release)).sorted()
+        return
+      }
+    }
     guard record.rollout?.audience != nil, let rollout = record.rollout, let audience = rollout.audience else { return }
     var idle: [ReleaseNumber] = []
     for target in content.targets where !record.carriesUsers(target.release) && !idle.contains(target.release) {
@@ -151,7 +160,7 @@ extension Decider {
     return false
   }
 
-  private var nextRevision: Revision {
+  var nextRevision: Revision {
     let newest = record.gateways.compactMap(\.revision).reduce(record.table.revision, max)
     return Revision(epoch: max(record.fence?.epoch ?? 0, newest.epoch), version: newest.version + 1)
   }
@@ -213,7 +222,7 @@ extension Decider {
   /// A gateway that does not answer stands in the way by name.
   mutating func noteGate() {
     guard record.isRolling, case nil = record.rollout?.gate else { return }
-    for id in requiredGateways {
+    for id in routingGateways {
       guard let index = record.gateways.firstIndex(where: { $0.id == id }), case .unreachable(let why) = record.gateways[index].reach
       else { continue }
       record.rollout?.gate = .gatewayUnreachable(id, why)

@@ -36,6 +36,10 @@ package struct Command: Hashable, Codable, Sendable {
     case restart(instance: Int?)
     case stop
     case start
+    /// Ends it for good: drained, stopped, its route and files away. `successor`: once the service of that name serves in its place.
+    case remove(successor: ServiceName?)
+    /// Lets others have the route of a service that is stopped.
+    case giveUpRoute
     /// The hosts that are cordoned have changed; `overrideFloor` allows less than the floor to serve meanwhile.
     case settle(cause: String, overrideFloor: Bool)
     case exclude(GatewayID, Bool)

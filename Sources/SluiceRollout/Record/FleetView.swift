@@ -8,6 +8,8 @@ package struct FleetView: Sendable {
   package var cordons: [HostName] { occupancy.cordons }
   /// How the services stand that this one comes after.
   package var standings: [Standing] = []
+  /// Which requests belong to whom.
+  package var claims: [ServiceName: RouteClaim] = [:]
   /// The time zones that windows name.
   package var zones: [ZoneOffset] = []
   /// What all services hold; a decision counts what is not its own.
@@ -40,11 +42,6 @@ package struct FleetView: Sendable {
     guard let route, let index = gateways.firstIndex(where: { $0.name == route.gateway }) else { return [] }
     return gateways[index].processes
   }
-
-  /// The gateways whose word a decision about the record needs: all of its route's, but for those an operator has excluded.
-  package func requiredGateways(_ record: ServiceRecord) -> [GatewayID] {
-    processes(of: record.policy.route).filter { id in !(record.gateway(id)?.excluded ?? false) }
-  }
 }
 
 /// How another service stands.
@@ -57,6 +54,8 @@ package struct Standing: Hashable, Sendable {
   package var ended: End?
   /// It was to be acted upon, and could not be.
   package var isOutOfReach: Bool
+  /// It has the route of the service that it was called before.
+  package var hasTakenOver: Bool
 
   /// Its last rollout.
   package struct End: Hashable, Sendable {
@@ -70,6 +69,7 @@ package struct Standing: Hashable, Sendable {
     goesOn = record.rollout?.gate?.opensByItself ?? true
     ended = record.ended.map { End(number: $0.number, result: $0.result) }
     self.isOutOfReach = isOutOfReach
+    hasTakenOver = record.takeover == .done && record.stable != nil
   }
 }
 

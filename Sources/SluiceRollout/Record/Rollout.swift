@@ -68,6 +68,8 @@ package struct Rollout: Hashable, Codable, Sendable {
   package var judgement: Judgement?
   /// How many instances of the stable release an operator has asked for in mid-rollout; nil: as many as `origin` says.
   package var stableReplicas: Int?
+  /// The service that goes on in the place of this one, which is to be removed once that serves; nil: there is none.
+  package var successor: ServiceName?
   /// Rollouts of other services that were waited for; nil: none.
   package var awaited: [Awaited]?
   /// Who gets which release, while two are kept apart; nil: all of them serve all users.

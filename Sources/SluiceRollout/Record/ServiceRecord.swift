@@ -34,6 +34,12 @@ package struct ServiceRecord: Hashable, Codable, Sendable {
   package var freeze: Freeze?
   /// The newest release whose task cannot be undone: none before it can be gone back to.
   package var noWayBack: ReleaseNumber?
+  /// It was ended for good; an apply begins it anew. Nil: it was not.
+  package var removal: Removal?
+  /// How far it has taken over the route of the service that `policy.formerly` names; nil: it takes over nothing.
+  package var takeover: Takeover?
+  /// It is stopped, and an operator has let others have its route.
+  package var routeGivenUp: Bool?
   package var nextInstance: Int
   package var nextAttempt: Int
   package var nextRollout: Int
@@ -189,6 +195,8 @@ package struct GatewayState: Hashable, Codable, Sendable {
   package var fellBack: Bool?
   /// It has been heard since the fence was taken; nil: it has not, and may have tables that this record does not know of.
   package var heard: Bool?
+  /// The service's users are moved away from it; nil: it belongs to the route.
+  package var departure: Departure?
 
   package init(id: GatewayID) {
     self.id = id
@@ -237,7 +245,7 @@ package struct TableState: Hashable, Codable, Sendable {
   package var isEmpty: Bool { if case .none = content { true } else { false } }
 }
 
-/// A route's whole table: what each gateway is given.
+/// A route's whole table: what each gateway is given, as `content(for:)` says.
 package struct TableContent: Hashable, Codable, Sendable {
   package var route: Route
   /// Of the newest release that is wanted, and of all that `checks` does not name.
@@ -253,8 +261,10 @@ package struct TableContent: Hashable, Codable, Sendable {
   package var preview: TablePreview?
   /// Releases with another check, in order: each target is judged by what its own release promised. Nil: none.
   package var checks: [TableCheck]?
-  /// Whose routes this service may take where that one has them: see the gateways' tables. Nil: nobody's.
+  /// The service whose requests come here as soon as any release of this table is not idle; nil: nobody's.
   package var takesFrom: ServiceName?
+  /// Gateways that are left; nil: none.
+  package var departures: [TableDeparture]?
 
   package init(route: Route, readiness: ReadinessCheck, drain: DrainPolicy, targets: [TableTarget], hold: Milliseconds?) {
     self.route = route

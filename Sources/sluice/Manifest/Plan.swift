@@ -63,12 +63,26 @@ struct Planner {
     store = try workspace.reader()
     let stored = try store?.load(workspace.fleet.name) ?? StoredFleet()
     records = stored.records
-    engine = Engine(fleet: workspace.fleet, gateways: workspace.gateways, records: stored.records, cordons: stored.cordons)
+    var engine = Engine(fleet: workspace.fleet, gateways: workspace.gateways, records: stored.records, cordons: stored.cordons)
+    engine.declare(workspace.services.map(\.policy))
+    self.engine = engine
   }
 
   /// The most important tier first, then by name.
   static func order(_ left: ServiceManifest, _ right: ServiceManifest) -> Bool {
     (left.policy.tier, left.policy.name) < (right.policy.tier, right.policy.name)
+  }
+
+  /// The same order, but for services that give up requests which another of them asks for: those come first.
+  func inOrderOfGiving(_ manifests: [ServiceManifest]) -> [ServiceManifest] {
+    func gives(_ manifest: ServiceManifest) -> Bool {
+      guard let has = records.first(where: { $0.service == manifest.policy.name })?.claim else { return false }
+      return manifests.contains { other in
+        other.policy.name != manifest.policy.name && (RouteClaim(other.policy)?.conflict(with: has)) != nil
+      }
+    }
+    let sorted = manifests.sorted(by: Self.order)
+    return sorted.filter(gives) + sorted.filter { !gives($0) }
   }
 
   func plan(_ manifest: ServiceManifest, force: Bool, dropsScale: Bool = false) async throws -> Rehearsal.Plan {

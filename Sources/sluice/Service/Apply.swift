@@ -25,12 +25,12 @@ struct Apply: AsyncParsableCommand {
   func run() async throws {
     let console = Console()
     let workspace = try Workspace.load(common, console)
-    let manifests = workspace.services.sorted(by: Planner.order)
+    let planner = try Planner(workspace)
+    let manifests = planner.inOrderOfGiving(workspace.services)
     let rescaled = try replicasOfManifest(manifests, workspace, console)
     for line in FleetCheck.unnamed(workspace, try workspace.reader()?.load(workspace.fleet.name).records ?? []) { console.say(line) }
     if !change.yes {
       var changes = false
-      let planner = try Planner(workspace)
       for manifest in manifests {
         changes = try await preview(manifest, planner, console, dropsScale: rescaled.contains(manifest.policy.name)) || changes
       }
@@ -57,6 +57,10 @@ struct Apply: AsyncParsableCommand {
             policy: built.policy, digest: built.digest, spec: built.spec, secrets: built.secrets, force: force,
             dropsScale: rescaled.contains(manifest.policy.name)))
         requests.append(FleetRunner.Request(service: manifest.policy.name, initial: built.policy, command: command))
+      }
+      for (service, successor) in FleetCheck.renamed(workspace, try session.store.load(workspace.fleet.name).records) {
+        requests.append(
+          FleetRunner.Request(service: service, initial: nil, command: session.command(.remove(successor: successor)), createsRecord: false))
       }
       // Not before everything that this machine has to give is known to be there.
       try await session.installGateways()

@@ -23,8 +23,11 @@ struct ServiceReader {
 
   func records() throws -> [ServiceRecord] {
     let all = try workspace.reader()?.load(workspace.fleet.name).records ?? []
-    return all.filter { service == nil || $0.service == service }
+    return all.filter(isAsked)
   }
+
+  /// One that was removed is told of where it is named.
+  private func isAsked(_ record: ServiceRecord) -> Bool { service.map { $0 == record.service } ?? (record.removal == nil) }
 
   /// Every gateway of these services, once.
   static func gateways(_ records: [ServiceRecord]) -> [GatewayID] { Set(records.flatMap { $0.gateways.map(\.id) }).sorted() }
@@ -33,7 +36,7 @@ struct ServiceReader {
   /// so that only somebody else's work is newer at a gateway. nil `answers`: nothing was asked.
   func services(_ answers: [GatewayID: GatewayAnswer]?) throws -> [ServiceNow] {
     guard let store = try workspace.reader() else { return [] }
-    let records = try store.load(workspace.fleet.name).records.filter { service == nil || $0.service == service }
+    let records = try store.load(workspace.fleet.name).records.filter(isAsked)
     let holder = MachineLock.holder(directory: workspace.directory.path, fleet: workspace.fleet.name)
     return try records.map { record in
       var now = ServiceNow(record: record, answers: answers)

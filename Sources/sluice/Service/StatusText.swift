@@ -23,9 +23,15 @@ enum StatusText {
 
   private static func standing(_ now: ServiceNow) -> String {
     let record = now.record
+    if let removal = record.removal {
+      let words = removal.successor.map { "it goes on as \($0)" } ?? "removed by \(removal.by)"
+      return "\(record.service): \(words), \(TimeText.utc(removal.at))"
+    }
     guard let rollout = record.rollout else {
       guard let release = record.stable?.release else { return "\(record.service): never released" }
-      return now.isStopped ? "\(record.service)\(release): stopped (sluice start \(record.service))" : "\(record.service)\(release)"
+      guard now.isStopped else { return "\(record.service)\(release)" }
+      let route = record.routeGivenUp == true ? ", its route given up" : ""
+      return "\(record.service)\(release): stopped\(route) (sluice start \(record.service))"
     }
     let target = rollout.goal.release.map { " to @\($0.number)" } ?? ""
     let way = rollout.direction.isForward ? "\(rollout.cause)\(target)" : "going back\(target)"

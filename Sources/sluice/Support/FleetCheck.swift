@@ -3,10 +3,25 @@ import SluiceRollout
 
 /// Manifests against what the state knows of their fleet.
 enum FleetCheck {
-  /// Services that run and that none of these manifests names: nothing is done about them.
+  /// Services that run, or have a route, and that none of these manifests names: nothing is done about them, unless one goes on in their place.
   static func unnamed(_ workspace: Workspace, _ records: [ServiceRecord]) -> [String] {
-    records.filter { record in !record.instances.isEmpty && !workspace.services.contains { $0.policy.name == record.service } }
-      .map(\.service).sorted().map { "\($0) runs and is in none of these manifests: it is left alone (sluice stop \($0) ends it)" }
+    records.filter { $0.claim != nil || !$0.instances.isEmpty }.map(\.service).sorted().compactMap { service in
+      if workspace.services.contains(where: { $0.policy.name == service }) { return nil }
+      if let successor = workspace.services.first(where: { $0.policy.formerly == service }) {
+        return "\(service) goes on as \(successor.policy.name): that takes its route once it serves; then \(service) is drained and removed"
+      }
+      return "\(service) stands and is in none of these manifests: it is left alone (sluice remove \(service) ends it for good)"
+    }
+  }
+
+  /// What goes on under another name, and is to be removed once that serves.
+  static func renamed(_ workspace: Workspace, _ records: [ServiceRecord]) -> [(service: ServiceName, successor: ServiceName)] {
+    workspace.services.compactMap { manifest in
+      guard let former = manifest.policy.formerly, let record = records.first(where: { $0.service == former }), record.removal == nil,
+        record.stable != nil || record.isRolling
+      else { return nil }
+      return (former, manifest.policy.name)
+    }
   }
 
   /// What an apply would do about gateways, and what it would leave to be done.

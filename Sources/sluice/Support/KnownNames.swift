@@ -18,6 +18,15 @@ struct KnownNames {
     services = Set(records.map(\.service) + declared).sorted().map(\.rawValue)
   }
 
+  /// A service and all that it was called before, the newest name first.
+  static func former(of service: ServiceName, _ records: [ServiceRecord]) -> [ServiceName] {
+    var names = [service]
+    while let name = names.last, let before = records.first(where: { $0.service == name })?.policy.formerly, !names.contains(before) {
+      names.append(before)
+    }
+    return names
+  }
+
   /// Throws the usage code, having told why, for what cannot be the name of a service or is all but the name of one. Any other that is not known
   /// here may be a service that another machine has released.
   func refuseMistaken(service word: String, _ console: Console, elsewhere: Bool = true) throws {

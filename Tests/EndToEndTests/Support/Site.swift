@@ -7,6 +7,9 @@ final class Site {
   /// What the service's manifest says beyond the fixed parts; tests change what they are about.
   struct Shop {
     var name = "shop"
+    /// What it was called before.
+    var formerly: String?
+    var gateway = "edge"
     var replicas = 6
     var strategy = "rolling: { maxUnavailable: 0, maxSurge: 1 }"
     var startTimeout = "10s"
@@ -47,13 +50,13 @@ final class Site {
     try fault.write(toFile: "\(folder)/FAULT", atomically: true, encoding: .utf8)
   }
 
-  func gateway(hosts: [String] = ["g1"], port: Int = 80) throws {
+  func gateway(_ name: String = "edge", hosts: [String] = ["g1"], port: Int = 80) throws {
     try write(
-      "manifests/gateway.yaml",
+      "manifests/gateway-\(name).yaml",
       """
       apiVersion: sluice/v1
       kind: Gateway
-      metadata: { name: edge }
+      metadata: { name: \(name) }
       spec: { fleet: rig, driver: sluice, hosts: [\(hosts.joined(separator: ", "))], listen: [{ address: 0.0.0.0, port: \(port) }] }
       """)
   }
@@ -66,7 +69,7 @@ final class Site {
       """
       apiVersion: sluice/v1
       kind: Service
-      metadata: { name: \(shop.name) }
+      metadata: { name: \(shop.name)\(shop.formerly.map { ", formerly: \($0)" } ?? "") }
       spec:
         fleet: rig
         replicas: \(shop.replicas)
@@ -79,7 +82,7 @@ final class Site {
           startTimeout: \(shop.startTimeout)
           minHealthyTime: \(shop.minHealthyTime)
         drain: \(shop.drain)
-        route: { gateway: edge, hosts: [\(shop.host)], path: /, balance: leastConnections, timeouts: { connect: 2s, response: 15s, idle: 60s }\(shop.routeMore) }
+        route: { gateway: \(shop.gateway), hosts: [\(shop.host)], path: /, balance: leastConnections, timeouts: { connect: 2s, response: 15s, idle: 60s }\(shop.routeMore) }
         strategy: { \(shop.strategy) }
       \(shop.more.map { "  \($0)" }.joined(separator: "\n"))
       """)

@@ -1,0 +1,53 @@
+import SluiceModel
+
+/// Who has which requests: a route has one owner, and can be handed on.
+extension Absorber {
+  /// Refuses what another service has. What both have by now, from before this was looked at, is for the gateways to say.
+  func requireRoute(of policy: ServicePolicy) throws(Refusal) {
+    guard let wanted = RouteClaim(policy), record.claim != wanted, let owner = view.owner(of: wanted), owner.service != policy.formerly else {
+      return
+    }
+    throw Refusal(
+      "\(wanted.text(host: owner.host)) belongs to service \(owner.service)",
+      remedy:
+        "if \(record.service) is \(owner.service) under another name: metadata: { name: \(record.service), formerly: \(owner.service) }; "
+        + "sluice remove \(owner.service) ends that one; or give one of them another host or path")
+  }
+
+  /// A service under another name comes up beside the one it was, and takes the route when it serves.
+  mutating func beginTakeover(_ policy: ServicePolicy) {
+    record.removal = nil
+    record.routeGivenUp = nil
+    guard let former = policy.formerly else { return record.takeover = nil }
+    guard let wanted = RouteClaim(policy), let other = view.claims[former], wanted.conflict(with: other) != nil else { return }
+    // One that serves already can have more requests at once.
+    record.takeover = record.stable == nil ? .waiting : .done
+  }
+
+  mutating func remove(successor: ServiceName?, _ command: Command) throws(Refusal) {
+    if let removal = record.removal { throw Refusal("\(record.service) was removed by \(removal.by) already") }
+    if let rollout = record.rollout, rollout.cause == Self.removing, rollout.direction.isForward {
+      // The operator no longer waits for the other, or waits for it now.
+      if successor == nil { record.rollout?.successor = nil }
+      return try resume()
+    }
+    try requireQuiet()
+    guard record.stable != nil || !record.instances.isEmpty || !record.table.isEmpty else { throw nothingStands }
+    begin(Self.removing, goal: Goal(release: nil, replicas: 0, secrets: reached.secrets), command)
+    record.rollout?.successor = successor
+  }
+
+  mutating func giveUpRoute(_ command: Command) throws(Refusal) {
+    try requireQuiet()
+    guard record.policy.route != nil else { throw Refusal("\(record.service) has no route") }
+    guard record.instances.isEmpty else {
+      throw Refusal("\(record.service) serves", remedy: "sluice stop \(record.service) --give-up-route stops it first")
+    }
+    if record.routeGivenUp != true {
+      note(.warning, "route-given-up", "others may have its route now, says \(command.by)")
+    }
+    record.routeGivenUp = true
+  }
+
+  static let removing = "remove"
+}
