@@ -44,7 +44,8 @@ extension EndToEnd {
       let history = try await site.sluice("history", "store")
       #expect(history.out.contains("shop ") && history.out.contains("store "), "\(history.all)")
       for host in ["a1", "b1"] {
-        let left = try await site.rig.run(on: host, "sh", "-c", "ls /var/lib/sluice/shop/releases /var/lib/sluice/shop/instances 2>/dev/null; true")
+        let left = try await site.rig.run(
+          on: host, "sh", "-c", "ls /var/lib/sluice/shop/releases /var/lib/sluice/shop/instances 2>/dev/null; true")
         #expect(!left.out.contains("-") && left.out.filter(\.isNumber).isEmpty, "files of the old name are left on \(host): \(left.out)")
       }
       #expect(try await site.version(host: "shop.example.com", at: edge) == "v1")

@@ -37,7 +37,8 @@ import Testing
       ])
     #expect(
       Mirror(reflecting: shop(1)).children.compactMap(\.label) == [
-        "name", "fleet", "tier", "replicas", "placement", "ports", "startTimeout", "minHealthyTime", "drain", "route", "strategy",
+        "name", "formerly", "fleet", "tier", "replicas", "placement", "ports", "startTimeout", "minHealthyTime", "drain", "route",
+        "strategy",
         "onFailure",
         "failureBudget", "progressDeadline", "hooks", "after", "windows", "secrets",
       ])

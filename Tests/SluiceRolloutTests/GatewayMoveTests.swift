@@ -55,7 +55,9 @@ import Testing
     bench.sent = []
     bench.inFlight = [1: 2]
     try bench.apply(1) { $0.route = Route(gateway: "front") }
-    bench.run { $0.record.gateway(old)?.departure?.closedAt != nil && $0.open.isEmpty }
+    bench.run {
+      if case .closed(_, acknowledged: _?)? = $0.record.gateway(old)?.departure?.stage { $0.open.isEmpty } else { false }
+    }
     bench.pass(.seconds(10))
     #expect(!removal(bench, old))
     bench.inFlight = [:]
@@ -92,7 +94,7 @@ import Testing
     for index in sick.targets.indices { sick.targets[index].healthy = false }
     bench.tell(.gateway(sick))
     bench.pass(.seconds(50))
-    #expect(!removal(bench, old) && bench.record.gateway(old)?.departure?.closedBy == nil)
+    #expect(!removal(bench, old) && bench.record.gateway(old)?.departure?.stage == .open(since: nil))
     bench.pass(.seconds(30))
     #expect(bench.record.policy.route?.gateway == "edge")
     bench.run()

@@ -41,7 +41,7 @@ import Testing
     bench.take(epoch: 1)
     bench.view.claims = ["store": claim("store")]
     try bench.apply(1)
-    bench.run { bench in bench.serving.count == 2 }
+    bench.run { bench in bench.record.instances.contains { $0.phase == .warming(acknowledged: nil) } }
     #expect(bench.record.takeover == .waiting)
     #expect(bench.record.table.content?.takesFrom == "store" && bench.record.table.content?.idle == [ReleaseNumber(1)])
     bench.run()
@@ -68,7 +68,8 @@ import Testing
     record.takeover = hasTakenOver ? .done : .waiting
     if let rollout {
       record.rollout = Rollout(
-        number: rollout, cause: "apply", by: "anna", startedAt: WallTime(milliseconds: 0), goal: Goal(release: ReleaseNumber(1), replicas: 1),
+        number: rollout, cause: "apply", by: "anna", startedAt: WallTime(milliseconds: 0),
+        goal: Goal(release: ReleaseNumber(1), replicas: 1),
         origin: Goal(release: nil, replicas: 0), now: .zero)
     }
     return Standing(record)
@@ -83,7 +84,9 @@ import Testing
     bench.run()
     #expect(bench.record.removal?.successor == "store" && bench.record.instances.isEmpty && bench.record.stable == nil)
     #expect(bench.record.gateways.isEmpty && bench.record.claim == nil)
-    #expect(bench.sent.last { $0.object == .gateway(GatewayID(gateway: "edge", host: "g1")) } == .removeTable(GatewayID(gateway: "edge", host: "g1")))
+    #expect(
+      bench.sent.last { $0.object == .gateway(GatewayID(gateway: "edge", host: "g1")) }
+        == .removeTable(GatewayID(gateway: "edge", host: "g1")))
   }
 
   @Test func `where the new name never comes to serve the old one stays`() throws {

@@ -60,9 +60,9 @@ package struct PlanReport: Codable, Sendable {
   package var releaseChanges: [FieldChange]?
   package var secretsChange: Bool
   package var settingChanges: [FieldChange]
-  /// Gateways that the service leaves, and those that it comes to.
-  package var leaves: [String]
-  package var comesTo: [String]
+  /// Gateways that the service leaves, and those that it comes to; nil: none.
+  package var leaves: [String]?
+  package var comesTo: [String]?
   package var waves: [Wave]
   package var steps: [Step]
   /// Why it would stop, or would not begin.
@@ -86,8 +86,8 @@ package struct PlanReport: Codable, Sendable {
     releaseChanges = plan.releaseChanges
     secretsChange = plan.secretsChange
     settingChanges = plan.settingChanges
-    leaves = plan.leaves.map(\.description)
-    comesTo = plan.comesTo.map(\.description)
+    leaves = plan.leaves.isEmpty ? nil : plan.leaves.map(\.description)
+    comesTo = plan.comesTo.isEmpty ? nil : plan.comesTo.map(\.description)
     waves = plan.waves.enumerated().map { index, wave in
       Wave(
         number: wave.number, text: wave.text, removed: wave.replacements.compactMap { $0.old.map { "\(service)/\($0)" } },

@@ -4,7 +4,8 @@ import SluiceModel
 extension Absorber {
   /// Refuses what another service has. What both have by now, from before this was looked at, is for the gateways to say.
   func requireRoute(of policy: ServicePolicy) throws(Refusal) {
-    guard let wanted = RouteClaim(policy), record.claim != wanted, let owner = view.owner(of: wanted), owner.service != policy.formerly else {
+    guard let wanted = RouteClaim(policy), record.claim != wanted, let owner = view.owner(of: wanted), owner.service != policy.formerly
+    else {
       return
     }
     throw Refusal(

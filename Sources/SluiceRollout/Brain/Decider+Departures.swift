@@ -31,63 +31,64 @@ extension Decider {
 
   /// What the next table says of the gateways that are left; nil: none is.
   var departures: [TableDeparture]? {
-    let leaving = record.gateways.compactMap { state in
-      state.departure.map { TableDeparture(gateway: state.id, route: $0.route, isClosed: $0.closedBy != nil) }
+    let leaving = record.gateways.compactMap { state -> TableDeparture? in
+      guard state.isLeaving, let departure = state.departure else { return nil }
+      let isClosed = if case .closed = departure.stage { true } else { false }
+      return TableDeparture(gateway: state.id, route: departure.route, isClosed: isClosed)
     }
     return leaving.isEmpty ? nil : leaving
   }
 
   /// Takes each gateway that is left as far as it may go.
   mutating func departGateways() {
-    guard record.gateways.contains(where: { $0.departure != nil }) else { return }
+    guard record.gateways.contains(where: \.isLeaving) else { return }
     let followed = usersMayFollow
     var changed = false
     for index in record.gateways.indices {
-      guard var departure = record.gateways[index].departure else { continue }
-      let id = record.gateways[index].id
-      if record.gateways[index].excluded {
-        // No user reaches it, an operator has said: it forgets the route as soon as it is heard of again.
-        record.gateways[index].departure = nil
-        changed = true
-        continue
-      }
-      if let closing = departure.closedBy {
-        guard let revision = record.gateways[index].revision, revision >= closing else { continue }
-        let since = departure.closedAt ?? now
-        departure.closedAt = since
-        record.gateways[index].departure = departure
-        let open = record.gateways[index].targets.reduce(0) { $0 + $1.inFlight }
-        let deadline = since + policy.drain.timeout
-        guard open == 0 || now >= deadline else {
-          wake(at: deadline)
-          continue
-        }
-        if open > 0 {
-          note(.warning, "drain-deadline", "gateway \(id): drain.timeout (\(policy.drain.timeout)) has passed with \(open) in flight; they are cut off")
-        }
-        record.gateways[index].departure = nil
-        note(.info, "gateway-departed", "the route of \(record.service) is away from gateway \(id)")
-        changed = true
-      } else if followed {
-        let since = departure.since ?? now
-        departure.since = since
-        let end = since + policy.drain.timeout
-        if now >= end {
-          departure.closedBy = nextRevision
-          changed = true
-        } else {
-          // Users are given their time: nothing else is waited for.
-          progress()
-          wake(at: end)
-        }
-        record.gateways[index].departure = departure
-      } else if departure.since != nil {
-        record.gateways[index].departure?.since = nil
-      }
+      let state = record.gateways[index]
+      guard state.isLeaving, let stage = state.departure?.stage else { continue }
+      let next = self.stage(after: stage, of: state, followed: followed)
+      if next == stage { continue }
+      record.gateways[index].departure?.stage = next
+      if case .open = next { continue }
+      changed = true
     }
     if changed {
       followPolicy()
       progress()
+    }
+  }
+
+  private mutating func stage(after stage: Departure.Stage, of gateway: GatewayState, followed: Bool) -> Departure.Stage {
+    // No user reaches it, an operator has said: it forgets the route as soon as it is heard of again.
+    if gateway.excluded { return .over }
+    switch stage {
+    case .open(let since):
+      guard followed else { return .open(since: nil) }
+      let end = (since ?? now) + policy.drain.timeout
+      if now >= end { return .closed(by: nextRevision, acknowledged: nil) }
+      // Users are given their time: nothing else is waited for.
+      progress()
+      wake(at: end)
+      return .open(since: since ?? now)
+    case .closed(let revision, let acknowledged):
+      guard let has = gateway.revision, has >= revision else { return stage }
+      let since = acknowledged ?? now
+      let open = gateway.targets.reduce(0) { $0 + $1.inFlight }
+      let deadline = since + policy.drain.timeout
+      if open > 0, now < deadline {
+        progress()
+        wake(at: deadline)
+        return .closed(by: revision, acknowledged: since)
+      }
+      if open > 0 {
+        note(
+          .warning, "drain-deadline",
+          "gateway \(gateway.id): drain.timeout (\(policy.drain.timeout)) has passed with \(open) in flight; they are cut off")
+      }
+      note(.info, "gateway-departed", "gateway \(gateway.id) gives nobody's request to \(record.service) any more")
+      return .over
+    case .over: return .over
     }
   }
 

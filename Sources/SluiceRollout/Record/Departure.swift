@@ -4,12 +4,17 @@ package import SluiceModel
 package struct Departure: Hashable, Codable, Sendable {
   /// What it goes on answering to.
   package var route: Route
-  /// Since when every gateway of the route has the newest table and finds its targets healthy, in active time; nil: one does not.
-  package var since: Milliseconds?
-  /// The first table by which it gives no new request to anybody; nil: users still come.
-  package var closedBy: Revision?
-  /// When it had that table, in active time.
-  package var closedAt: Milliseconds?
+  package var stage = Stage.open(since: nil)
+
+  /// Each follows the one before it. Times are the record's active time.
+  package enum Stage: Hashable, Codable, Sendable {
+    /// Users come as before. `since`: when every gateway of the route had the newest table and found its targets healthy; nil: one does not.
+    case open(since: Milliseconds?)
+    /// The tables from that revision on give nobody's request to a target; `acknowledged` is when it had one of them.
+    case closed(by: Revision, acknowledged: Milliseconds?)
+    /// It is to forget the route.
+    case over
+  }
 
   package init(route: Route) { self.route = route }
 }
@@ -42,12 +47,17 @@ extension TableContent {
   }
 }
 
+extension GatewayState {
+  /// Whether it still has a table of a route that has left it.
+  package var isLeaving: Bool { departure.map { $0.stage != .over } ?? false }
+}
+
 extension FleetView {
   /// The gateways that are given the record's tables: those of its route, and those that are left.
   package func gateways(of record: ServiceRecord) -> [GatewayID] {
     if record.isRouteAway { return [] }
     var gateways = processes(of: record.policy.route)
-    for state in record.gateways where state.departure != nil && !gateways.contains(state.id) { gateways.append(state.id) }
+    for state in record.gateways where state.isLeaving && !gateways.contains(state.id) { gateways.append(state.id) }
     return gateways
   }
 
@@ -55,7 +65,8 @@ extension FleetView {
   package func requiredGateways(_ record: ServiceRecord) -> [GatewayID] {
     gateways(of: record).filter { id in
       guard let state = record.gateway(id) else { return true }
-      return !state.excluded && state.departure?.closedBy == nil
+      if case .closed? = state.departure?.stage { return false }
+      return !state.excluded
     }
   }
 

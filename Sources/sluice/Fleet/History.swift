@@ -1,4 +1,5 @@
 import ArgumentParser
+import SluiceEngine
 import SluiceModel
 import SluiceRollout
 import SluiceStore

@@ -60,7 +60,8 @@ struct Apply: AsyncParsableCommand {
       }
       for (service, successor) in FleetCheck.renamed(workspace, try session.store.load(workspace.fleet.name).records) {
         requests.append(
-          FleetRunner.Request(service: service, initial: nil, command: session.command(.remove(successor: successor)), createsRecord: false))
+          FleetRunner.Request(service: service, initial: nil, command: session.command(.remove(successor: successor)), createsRecord: false)
+        )
       }
       // Not before everything that this machine has to give is known to be there.
       try await session.installGateways()
