@@ -92,7 +92,7 @@ extension ServiceRecord {
   package func programNeeded(by verb: Command.Verb) -> Refusal? {
     let again: String
     switch verb {
-    case .apply, .pause, .abort, .stop, .exclude, .freeze, .unfreeze, .interrupt: return nil
+    case .apply, .pause, .abort, .stop, .remove, .giveUpRoute, .exclude, .freeze, .unfreeze, .interrupt: return nil
     case .resume: again = "sluice rollout resume \(service) -f PATH"
     case .retry, .promote, .split, .rollback, .scale, .restart, .start, .settle: again = "the same command with -f PATH"
     }
