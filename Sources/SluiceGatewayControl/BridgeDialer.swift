@@ -8,19 +8,19 @@ package struct BridgeDialer: GatewayDialer {
   /// The exit status by which the command line says that there is no gateway on the host yet.
   package static let notInstalled: Int32 = 83
 
-  private let connect: @Sendable (HostName) async throws -> SSHConnection
+  private let start: @Sendable (HostName, String) async throws -> SSHByteChannel
   private let command: @Sendable (GatewayID) -> String
 
-  /// `connect` gives the open connection to a host, or makes one; `command` is the bridge's command line there.
+  /// `start` starts a command line on a host, which goes on until it is closed; `command` is the bridge's command line there.
   package init(
-    connect: @escaping @Sendable (HostName) async throws -> SSHConnection, command: @escaping @Sendable (GatewayID) -> String
+    start: @escaping @Sendable (HostName, String) async throws -> SSHByteChannel, command: @escaping @Sendable (GatewayID) -> String
   ) {
-    self.connect = connect
+    self.start = start
     self.command = command
   }
 
   package func dial(_ gateway: GatewayID) async throws -> any GatewayStream {
-    BridgeStream(try await connect(gateway.host).stream(command(gateway)))
+    BridgeStream(try await start(gateway.host, command(gateway)))
   }
 }
 

@@ -10,6 +10,8 @@ package struct HostOptions: Sendable {
   package var ssh: SSHOptions
   /// For a script that neither uploads nor stops anything.
   package var scriptTime: Duration
+  /// From the moment a host has taken a script to the script's first line.
+  package var scriptStart: Duration
   /// How many of the releases to keep, newest first, also keep their packed artifact.
   package var packedArtifacts: Int
 
@@ -17,9 +19,12 @@ package struct HostOptions: Sendable {
   /// in which TCP has asked three times.
   package static let defaultSSH = SSHOptions(connectTimeout: .seconds(5), authTimeout: .seconds(20), keepAlive: .seconds(2))
 
-  package init(ssh: SSHOptions = HostOptions.defaultSSH, scriptTime: Duration = .seconds(60), packedArtifacts: Int = 2) {
+  package init(
+    ssh: SSHOptions = HostOptions.defaultSSH, scriptTime: Duration = .seconds(60), scriptStart: Duration = .seconds(15), packedArtifacts: Int = 2
+  ) {
     self.ssh = ssh
     self.scriptTime = scriptTime
+    self.scriptStart = scriptStart
     self.packedArtifacts = packedArtifacts
   }
 }
@@ -66,6 +71,9 @@ package final class FleetHosts: HostPort {
     return found
   }
 
+  /// Starts a command line on a host that talks for as long as it likes, and never keeps scripts there from running. Throws `SSHError`.
+  package func stream(_ command: String, on host: Host) async throws -> SSHByteChannel { try await link(host).stream(command, .gateway) }
+
   /// Closes every connection; further calls fail.
   package func close() async {
     let all = links.withLock { links in Array(links.values) }
@@ -75,7 +83,7 @@ package final class FleetHosts: HostPort {
   func link(_ host: Host) -> HostLink {
     links.withLock { links in
       if let link = links[host.name], link.host == host { return link }
-      let link = HostLink(host: host, options: options.ssh, group: group, counter: counter)
+      let link = HostLink(host: host, options: options.ssh, group: group, counter: counter, scriptStart: options.scriptStart)
       links[host.name] = link
       return link
     }

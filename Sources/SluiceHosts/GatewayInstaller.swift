@@ -159,7 +159,7 @@ package struct GatewayInstaller: Sendable {
 extension HostFailure {
   init(trouble error: any Error) {
     switch HostTrouble(error) {
-    case .failed(let failure): self.init(failure: failure)
+    case .failed(let failure), .shut(let failure): self.init(failure: failure)
     case .unreachable(let why), .inDoubt(let why): self.init(failure: Failure(.host, why), isUnreachable: true)
     }
   }

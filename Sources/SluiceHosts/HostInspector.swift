@@ -52,6 +52,10 @@ package struct HostReport: Hashable, Sendable {
   package var clockDifference: Int64?
   /// Whether sshd lets readiness be asked through it.
   package var forwarding: Bool?
+  /// How many commands sshd lets run at once on one connection, as far as that was tried; nil where it was not.
+  package var sessions: Int?
+  /// What its cgroups can limit, of `cpu` and `memory`; nil where that was not seen.
+  package var controllers: [String]?
   package var problems: [Problem] = []
 
   package init(host: HostName, rack: RackName) {
@@ -65,9 +69,17 @@ package struct HostReport: Hashable, Sendable {
 
 /// Looks at hosts without changing anything.
 package struct HostInspector: Sendable {
-  private let hands: FleetHosts
+  /// Sessions that are tried; with so many nothing has to wait.
+  static let sessionsTried = 4
 
-  package init(hands: FleetHosts) { self.hands = hands }
+  private let hands: FleetHosts
+  private let limited: [LimitedRun]
+
+  /// `limited` are the services whose limits the hosts are to enforce.
+  package init(hands: FleetHosts, limited: [LimitedRun] = []) {
+    self.hands = hands
+    self.limited = limited
+  }
 
   /// All hosts at once, in their order. `ports` are those whose use is asked about. `hasEnded` is told of each when it is done with.
   package func inspect(
@@ -92,6 +104,7 @@ package struct HostInspector: Sendable {
       report.connectTime = .now - began
       report.isReachable = true
       await checkForwarding(connection, &report)
+      report.sessions = try await connection.countSessions(upTo: Self.sessionsTried)
       var script = HostScript(InspectScript.source)
       script.set("root", host.root)
       script.set("hex", ProcAddress.pattern(host.serviceAddress))
@@ -101,16 +114,18 @@ package struct HostInspector: Sendable {
       let latency = ContinuousClock.now - sent.monotonic
       report.latency = latency
       report.take(answer)
-      report.clockDifference = answer.number("clock", as: Int64.self).map { $0 - sent.wall - latency.milliseconds }
+      report.clockDifference = answer.bounded("clock", 1 << 52).map { $0 - sent.wall - latency.milliseconds }
     } catch {
       switch HostTrouble(error) {
       case .failed(let failure):
         report.problems.append(.init(failure.message + (failure.output.isEmpty ? "" : ": \(failure.output)"), remedy: failure.remedy))
+      case .shut(let failure): report.problems.append(.init(failure.message, remedy: failure.remedy))
       case .unreachable(let why), .inDoubt(let why): report.problems.append(.init(why, remedy: ""))
       }
       return report
     }
     report.judge(host)
+    report.judge(limited, on: host)
     return report
   }
 
@@ -164,9 +179,10 @@ extension HostReport {
     architecture = answer.value("architecture")
     kernel = answer.value("kernel")
     system = answer.value("system")
-    diskFree = answer.number("free", as: Int64.self).map { $0 * 1024 }
-    memory = answer.number("memory", as: Int64.self).map { $0 * 1024 }
-    memoryAvailable = answer.number("available", as: Int64.self).map { $0 * 1024 }
+    diskFree = answer.bounded("free", 1 << 52).map { $0 * 1024 }
+    memory = answer.bounded("memory", 1 << 52).map { $0 * 1024 }
+    memoryAvailable = answer.bounded("available", 1 << 52).map { $0 * 1024 }
+    controllers = answer.value("controllers").map { $0.split(separator: " ").map(String.init) }
     cpus = answer.number("cpus")
     portsTaken = Set(answer.values("listening").compactMap { Int($0) }).sorted()
     if answer.value("writable") != "1" {
@@ -190,11 +206,19 @@ extension HostReport {
           remedy: "Set AllowTcpForwarding local in its sshd_config, or use health.readiness: { exec: … } for all services.", isWarning: true
         ))
     }
+    if let sessions, sessions < HostInspector.sessionsTried {
+      problems.append(
+        sessions == 0
+          ? .init("its sshd lets no command run: MaxSessions is 0", remedy: "Set MaxSessions 10 in its sshd_config.")
+          : .init(
+            "its sshd lets \(sessions) \(sessions == 1 ? "command" : "commands") run at once on a connection (MaxSessions), so that Sluice's wait for each other",
+            remedy: "Set MaxSessions 10 in its sshd_config.", isWarning: true))
+    }
     if let difference = clockDifference, abs(difference) > 2000 {
       problems.append(
         .init(
-          "its clock differs from this machine's by \(difference) ms", remedy: "Let it follow NTP: times in logs cannot be compared.",
-          isWarning: true))
+          "its clock is \(ClockWords.text(abs(difference))) \(difference < 0 ? "behind" : "ahead of") this machine's",
+          remedy: "Let it follow NTP: times in logs cannot be compared.", isWarning: true))
     }
     if let diskFree, diskFree < 256 << 20 {
       problems.append(
@@ -207,6 +231,69 @@ extension HostReport {
         .init(
           "systemd runs there, and \(user ?? "the login user") may not make units: services run under Sluice's own supervisor and do not come back after a reboot",
           remedy: "Set ssh.become: sudo, or log in as root.", isWarning: true))
+    }
+  }
+}
+
+/// A service whose processes are to be kept within limits.
+package struct LimitedRun: Hashable, Sendable {
+  package var service: ServiceName
+  package var runtime: RuntimeKind
+  package var limits: Limits
+
+  package init(service: ServiceName, runtime: RuntimeKind, limits: Limits) {
+    self.service = service
+    self.runtime = runtime
+    self.limits = limits
+  }
+}
+
+extension HostReport {
+  /// Names the services whose limits the host would not enforce. One that takes no instances runs none.
+  mutating func judge(_ limited: [LimitedRun], on host: Host) {
+    guard host.slots > 0 else { return }
+    for run in limited where run.limits != Limits() {
+      let wanted = [run.limits.cpuBasisPoints.map { _ in "cpu" }, run.limits.memoryBytes.map { _ in "memory" }].compactMap { $0 }
+      let what = "the \(wanted.joined(separator: " and ")) limit\(wanted.count == 1 ? "" : "s") of \(run.service)"
+      if run.runtime == .process || host.runtime(for: run.runtime) == .process || runtime == .process {
+        problems.append(
+          .init(
+            "\(what) cannot be enforced: services run under Sluice's own supervisor there, which has none, so that a release is refused",
+            remedy: "Set ssh.become: sudo where systemd runs, or leave run.limits out, or keep \(run.service) off this host by placement.",
+            isWarning: true))
+      } else if let controllers {
+        let missing = wanted.filter { !controllers.contains($0) }
+        guard !missing.isEmpty else { continue }
+        problems.append(
+          .init(
+            "\(what) would be ignored: its kernel has no cgroup controller for \(missing.joined(separator: " and "))",
+            remedy: missing.contains("memory")
+              ? "Switch it on (kernel command line cgroup_enable=memory, or the container's delegation), or leave run.limits out."
+              : "Switch it on (the kernel's configuration, or the container's delegation), or leave run.limits out.", isWarning: true))
+      }
+    }
+  }
+}
+
+extension HostAnswer {
+  /// A number of a host's, nil where it is none from 0 to the bound: what is reckoned with it must not overflow.
+  func bounded(_ key: String, _ bound: Int64) -> Int64? {
+    number(key, as: Int64.self).flatMap { (0...bound).contains($0) ? $0 : nil }
+  }
+}
+
+/// How far a clock is off, as people say it.
+package enum ClockWords {
+  /// Of milliseconds that are not negative: `850 ms`, `12 s`, `10 min`, `3 h`, `4 days`, `2 years`.
+  package static func text(_ milliseconds: Int64) -> String {
+    let seconds = milliseconds / 1000
+    return switch seconds {
+    case ..<10: "\(milliseconds) ms"
+    case ..<120: "\(seconds) s"
+    case ..<7_200: "\((seconds + 30) / 60) min"
+    case ..<172_800: "\((seconds + 1_800) / 3_600) h"
+    case ..<63_072_000: "\((seconds + 43_200) / 86_400) days"
+    default: "\(seconds / 31_536_000) years"
     }
   }
 }

@@ -3,10 +3,13 @@ package import SluiceModel
 internal import SluiceSSH
 package import SluiceRollout
 
-/// One line that an instance wrote.
+/// One line that an instance wrote, without its end.
 package struct LogLine: Hashable, Sendable {
   package var instance: InstanceID
-  package var text: String
+  package var bytes: [UInt8]
+
+  /// Bytes that are not UTF-8 are replaced.
+  package var text: String { String(decoding: bytes, as: UTF8.self) }
 }
 
 extension FleetHosts {
@@ -22,22 +25,24 @@ extension FleetHosts {
     script.set("number", instance)
     script.set("lines", lines)
     script.set("follow", follow ? 1 : 0)
-    let command = script.argument(become: false)
-    let link = link(host)
+    let (link, logs) = (link(host), script)
     return AsyncThrowingStream { continuation in
       let task = Task {
         do {
-          let channel = try await link.stream(command, .logs)
-          try await channel.closeInput()
+          let channel = try await link.stream(logs, .logs)
           var splitter = LineSplitter()
           var isAnswer = false
           while let chunk = try await channel.read() {
             guard chunk.stream == .stdout else { continue }
             for line in splitter.take(chunk.bytes.readableBytesView) {
-              if isAnswer { continuation.yield(LogLine(instance: id, text: line)) } else { isAnswer = line == HostAnswer.version }
+              if isAnswer {
+                continuation.yield(LogLine(instance: id, bytes: line))
+              } else {
+                isAnswer = line.elementsEqual(HostAnswer.version.utf8)
+              }
             }
           }
-          if let rest = splitter.rest() { continuation.yield(LogLine(instance: id, text: rest)) }
+          if let rest = splitter.rest() { continuation.yield(LogLine(instance: id, bytes: rest)) }
           let exit = try await channel.exit()
           guard exit == .status(3) else { return continuation.finish() }
           throw HostFailure(
@@ -50,20 +55,43 @@ extension FleetHosts {
     }
   }
 
+  /// The numbers of a service's instances on a host, whoever put them there, in order. Throws `HostFailure`.
+  package func instances(of service: ServiceName, on host: Host) async throws(HostFailure) -> [Int] {
+    var script = HostScript(Self.listScript)
+    script.set(place: service, on: host)
+    do {
+      let answer = try await link(host).run(script, .logs, limits: limits)
+      return answer.values("instance").filter { $0.utf8.count <= 9 }.compactMap { Int($0) }.sorted()
+    } catch {
+      throw HostFailure(trouble: error)
+    }
+  }
+
+  private static let listScript = #"""
+    for dir in "$base"/instances/*/; do
+      [ ! -f "$dir/settings" ] || say "instance $(basename "$dir")"
+    done
+    finish
+    """#
+
+  /// While it follows, it ends when its stdin does: no reader is left behind on the host when nobody listens any more.
   private static let logScript = #"""
     load_instance "$number" || exit 3
     case $i_runtime in
-      systemd)
-        set -- -q -u "$unit" -n "$lines" -o cat --no-pager
-        [ "$follow" = 0 ] || set -- "$@" -f
-        exec journalctl "$@"
-        ;;
-      *)
-        set -- -n "$lines"
-        [ "$follow" = 0 ] || set -- "$@" -F
-        exec tail "$@" "$dir/log"
-        ;;
+      systemd) set -- journalctl -q -u "$unit" -o cat --no-pager -n "$lines" ;;
+      *) set -- tail -n "$lines" ;;
     esac
+    if [ "$follow" != 0 ]; then
+      if [ "$1" = tail ]; then set -- "$@" -F; else set -- "$@" -f; fi
+    fi
+    [ "$1" != tail ] || set -- "$@" "$dir/log"
+    [ "$follow" != 0 ] || exec "$@"
+    exec 3<&0
+    "$@" 3<&- &
+    reader=$!
+    { cat <&3; kill "$reader"; } >/dev/null 2>&1 &
+    exec 3<&-
+    wait "$reader"
     """#
 }
 
@@ -82,11 +110,11 @@ struct LineSplitter {
   private static let limit = 65_536
   private var pending: [UInt8] = []
 
-  mutating func take(_ bytes: some Sequence<UInt8>) -> [String] {
-    var lines: [String] = []
+  mutating func take(_ bytes: some Sequence<UInt8>) -> [[UInt8]] {
+    var lines: [[UInt8]] = []
     for byte in bytes {
       if byte == UInt8(ascii: "\n") || pending.count == Self.limit {
-        lines.append(String(decoding: pending, as: UTF8.self))
+        lines.append(pending)
         pending.removeAll(keepingCapacity: true)
         if byte == UInt8(ascii: "\n") { continue }
       }
@@ -96,9 +124,9 @@ struct LineSplitter {
   }
 
   /// What came after the last line's end; nil for nothing.
-  mutating func rest() -> String? {
+  mutating func rest() -> [UInt8]? {
     guard !pending.isEmpty else { return nil }
     defer { pending = [] }
-    return String(decoding: pending, as: UTF8.self)
+    return pending
   }
 }

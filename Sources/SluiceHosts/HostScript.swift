@@ -2,10 +2,13 @@ internal import NIOCore
 
 /// A script for one exec: its variables, and the shell source that uses them.
 ///
-/// All of it goes over stdin, so that no value, secret or not, is ever in an argument list on the host.
+/// All of it goes over stdin, so that no value, secret or not, is ever in an argument list on the host, and so that what the login shell is
+/// given is one short line that sh, csh and fish read alike.
 struct HostScript {
-  /// What runs on the host: it reads the script from stdin.
-  static let command = #"sh -c 'eval "$(cat)"'"#
+  /// What runs on the host: it reads the script from stdin to its end. sudo speaks English, so that it is understood.
+  static func command(become: Bool) -> String { sudo(become) + #"sh -c 'eval "$(cat)"'"# }
+
+  private static func sudo(_ become: Bool) -> String { become ? "env LC_ALL=C sudo -n " : "" }
 
   private(set) var text: String
   /// A value that no shell variable can hold (it has a zero byte), by the variable's name.
@@ -27,6 +30,11 @@ struct HostScript {
 
   var bytes: ByteBuffer { ByteBuffer(string: text) }
 
-  /// The command line for a script that needs stdin for something else. Nothing secret may be in it.
-  func argument(become: Bool) -> String { (become ? "sudo -n " : "") + "sh -c " + Shell.quote(text) }
+  /// For a script that needs stdin for something else: what runs on the host takes no more of stdin than the script that comes first. A dd
+  /// without `fullblock` refuses it before it reads anything.
+  func leadCommand(become: Bool) -> String {
+    let count = text.utf8.count
+    return Self.sudo(become)
+      + #"sh -c 'eval "$(dd bs=\#(count) count=1 iflag=fullblock 2>/dev/null || dd bs=1 count=\#(count) 2>/dev/null)"'"#
+  }
 }

@@ -8,6 +8,8 @@ enum HostTrouble: Error {
   case failed(Failure)
   /// Nothing was sent.
   case unreachable(String)
+  /// Nothing was sent: the host cannot be logged in to, and a person has to see to that.
+  case shut(Failure)
   /// It was sent, and what became of it is unknown.
   case inDoubt(String)
 
@@ -22,8 +24,9 @@ enum HostTrouble: Error {
 
   private init(ssh error: SSHError) {
     switch error.step {
+    // A host that cannot be logged in to is as good as one that is off: nothing was done there, and what can go on goes on without it.
     case .hostKey, .auth:
-      self = .failed(Failure(.host, "\(error.host): \(error.step.rawValue): \(error.cause)", remedy: error.remedy ?? ""))
+      self = .shut(Failure(.host, "\(error.host): \(error.step.rawValue): \(error.cause)", remedy: error.remedy ?? ""))
     case .resolve, .connect: self = .unreachable(error.description)
     case .channel, .exec, .forward, .timeout, .lost:
       if error.inDoubt {
@@ -42,13 +45,14 @@ enum HostTrouble: Error {
     switch self {
     case .failed(let failure): .failed(failure)
     case .unreachable(let why): .unreachable(why)
+    case .shut(let failure): .unreachable(failure.message + (failure.remedy.isEmpty ? "" : ". \(failure.remedy)"))
     case .inDoubt(let why): .inDoubt(why)
     }
   }
 
   func claimAnswer<Seen>(_ type: Seen.Type = Seen.self) -> ClaimAnswer<Seen> {
     switch self {
-    case .failed(let failure): .failed(failure)
+    case .failed(let failure), .shut(let failure): .failed(failure)
     case .unreachable(let why), .inDoubt(let why): .unreachable(why)
     }
   }

@@ -1,7 +1,7 @@
 internal import Foundation
 internal import Glibc
 
-/// Whether a directory can become a release: readable, not empty, nothing in it but files, directories and links that stay inside.
+/// Whether a directory can become a release: readable, not empty, nothing in it but files, directories and links that do not climb out of it.
 enum DirectoryCheck {
   /// Throws `LocalError`.
   static func check(_ root: String) throws(LocalError) {
@@ -34,10 +34,16 @@ enum DirectoryCheck {
         }
       case S_IFDIR: _ = try check(root, parents + [name])
       case S_IFLNK:
-        guard staysInside(root, parents, target(of: path)) else {
+        let target = target(of: path)
+        if target.hasPrefix("/"), leads(target, into: root) {
           throw LocalError(
-            "the link \(path) leads outside the release (to \(target(of: path)))",
-            remedy: "Copy what it names into the directory, or leave it out")
+            "the link \(path) leads to \(target), which is its place on this machine and not on a host",
+            remedy: "Make it relative: ln -sr")
+        }
+        let walk = LinkWalk { parts in Self.link(at: ([root] + parts).joined(separator: "/")) }
+        if let fault = walk.fault(of: parents + [name], target: target) {
+          throw LocalError(
+            "the link \(root)/\(fault.link) \(fault.words)", remedy: "Copy what it names into the directory, or leave it out")
         }
       default: throw LocalError("\(path) is neither a file nor a directory nor a link", remedy: "Leave it out of the release")
       }
@@ -45,32 +51,18 @@ enum DirectoryCheck {
     return !names.isEmpty
   }
 
-  /// Walks a link's target as the kernel would, links on the way included, and never above the root. A target that does not exist is walked by its text.
-  private static func staysInside(_ root: String, _ start: [String], _ target: String) -> Bool {
-    guard !target.hasPrefix("/") else { return false }
-    var place = start
-    var ahead = target.split(separator: "/").map(String.init)
-    var links = 0
-    while !ahead.isEmpty {
-      let part = ahead.removeFirst()
-      switch part {
-      case ".": break
-      case "..":
-        guard place.popLast() != nil else { return false }
-      default:
-        let path = ([root] + place + [part]).joined(separator: "/")
-        var status = stat()
-        guard lstat(path, &status) == 0, status.st_mode & S_IFMT == S_IFLNK else {
-          place.append(part)
-          continue
-        }
-        links += 1
-        let next = Self.target(of: path)
-        guard links <= 40, !next.hasPrefix("/") else { return false }
-        ahead = next.split(separator: "/").map(String.init) + ahead
-      }
+  /// The target of a link, nil where the path is none.
+  private static func link(at path: String) -> String? {
+    var status = stat()
+    guard lstat(path, &status) == 0, status.st_mode & S_IFMT == S_IFLNK else { return nil }
+    return target(of: path)
+  }
+
+  /// Whether an absolute path lies below the directory, by whichever name that has.
+  private static func leads(_ path: String, into root: String) -> Bool {
+    [root, URL(filePath: root).standardizedFileURL.path, URL(filePath: root).resolvingSymlinksInPath().path].contains {
+      path == $0 || path.hasPrefix($0.hasSuffix("/") ? $0 : $0 + "/")
     }
-    return true
   }
 
   private static func target(of link: String) -> String { (try? FileManager.default.destinationOfSymbolicLink(atPath: link)) ?? "/" }

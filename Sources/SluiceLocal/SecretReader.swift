@@ -71,12 +71,18 @@ package struct SecretReader: Sendable {
 
   private func file(_ path: String, _ name: String) throws(LocalError) -> [UInt8] {
     let full = LocalPath.resolve(path, from: baseDirectory, home: environment["HOME"])
-    let descriptor = open(full, O_RDONLY | O_CLOEXEC)
+    // Opening or reading a pipe would wait for whoever writes to it, for ever perhaps.
+    let descriptor = open(full, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)
     guard descriptor >= 0 else {
       throw LocalError(
         "secret \(name): the file \(full) cannot be read (\(systemMessage(errno)))", remedy: "Check its path and permissions")
     }
     defer { _ = close(descriptor) }
+    var status = stat()
+    guard fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
+      throw LocalError(
+        "secret \(name): \(full) is \(Self.kind(status.st_mode)), not a file", remedy: "Name a file, or let fromCommand fetch it")
+    }
     var content: [UInt8] = []
     var chunk = [UInt8](repeating: 0, count: 16 << 10)
     while content.count <= Self.sizeLimit {
@@ -109,6 +115,16 @@ package struct SecretReader: Sendable {
     case .signalled(let signal): throw LocalError("secret \(name): the command \(first) was killed by signal \(signal)", remedy: remedy)
     case .timedOut: throw LocalError("secret \(name): the command \(first) did not end within \(timeLimit)", remedy: remedy)
     case .cancelled: throw LocalError("secret \(name): the command \(first) was interrupted")
+    }
+  }
+
+  private static func kind(_ mode: mode_t) -> String {
+    switch mode & S_IFMT {
+    case S_IFIFO: "a pipe"
+    case S_IFDIR: "a directory"
+    case S_IFSOCK: "a socket"
+    case S_IFCHR, S_IFBLK: "a device"
+    default: "something else"
     }
   }
 

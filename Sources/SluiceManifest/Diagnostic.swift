@@ -1,3 +1,5 @@
+internal import SluiceModel
+
 /// One thing wrong, or doubtful, in a manifest: where, what, and what to write instead.
 package struct Diagnostic: Hashable, Codable, Sendable {
   /// An error stops the command; a warning names what will hurt later.
@@ -41,14 +43,14 @@ package struct Diagnostic: Hashable, Codable, Sendable {
     let paint = Paint(on: color)
     let place = line > 0 ? "\(file):\(line):\(column)" : file
     let word = paint(severity.rawValue, severity == .error ? Paint.red : Paint.magenta)
-    var lines = ["\(paint(place, Paint.bold)): \(word): \(message) [\(id.rawValue)]"]
+    var lines = ["\(paint(PlainText.clean(place), Paint.bold)): \(word): \(PlainText.clean(message)) [\(id.rawValue)]"]
     let number = "\(line)"
     let margin = String(repeating: " ", count: line > 0 ? number.count : 1)
     if line > 0 {
-      lines.append("  \(number) | \(sourceLine)")
+      lines.append("  \(number) | \(PlainText.clean(sourceLine))")
       lines.append("  \(margin) | \(padding)\(paint(underline, Paint.green))")
     }
-    if let suggestion { lines.append("  \(margin) = \(suggestion)") }
+    if let suggestion { lines.append("  \(margin) = \(PlainText.clean(suggestion))") }
     return lines.joined(separator: "\n")
   }
 

@@ -32,6 +32,10 @@ package struct KnownHosts: Sendable {
   }
 
   package private(set) var entries: [Entry] = []
+  /// Where entries are whose hosts are written out, by name in lower case; large files are looked up, not read through.
+  private var named: [String: [Int]] = [:]
+  /// Where the others are: patterns, negations, hashed names.
+  private var patterns: [Int] = []
 
   package init() {}
 
@@ -39,8 +43,21 @@ package struct KnownHosts: Sendable {
   package mutating func parse(_ content: some Sequence<UInt8>, file: String) {
     let bytes = Array(content)
     for (index, line) in bytes.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false).enumerated() {
-      if let entry = Self.entry(line, file: file, line: index + 1) { entries.append(entry) }
+      if let entry = Self.entry(line, file: file, line: index + 1) { add(entry) }
     }
+  }
+
+  private mutating func add(_ entry: Entry) {
+    entries.append(entry)
+    let place = entries.count - 1
+    guard let names = entry.plainNames else { return patterns.append(place) }
+    for name in Set(names) { named[name, default: []].append(place) }
+  }
+
+  /// The entries that are about a host, in file order.
+  private func about(_ name: String) -> [Entry] {
+    let written = named[name.lowercased()] ?? []
+    return (written + patterns.filter { entries[$0].matches(name) }).sorted().map { entries[$0] }
   }
 
   private static func entry(_ bytes: ArraySlice<UInt8>, file: String, line: Int) -> Entry? {
@@ -67,8 +84,8 @@ package struct KnownHosts: Sendable {
   /// As OpenSSH does, a host on another port is also trusted by an entry without a port, if that holds the very key.
   /// A host that is known only by keys of other types counts as changed: its own type would have been asked for.
   package func verdict(on key: SSHHostKey, host name: String) -> Verdict {
-    let own = entries.filter { $0.marker != .certificateAuthority && $0.matches(name) }
-    let bare = Self.withoutPort(name).map { bare in entries.filter { $0.marker != .certificateAuthority && $0.matches(bare) } } ?? []
+    let own = about(name).filter { $0.marker != .certificateAuthority }
+    let bare = Self.withoutPort(name).map { bare in about(bare).filter { $0.marker != .certificateAuthority } } ?? []
     if let revoked = (own + bare).first(where: { $0.marker == .revoked && $0.key == key }) { return .revoked(revoked) }
     if let match = (own + bare).first(where: { $0.marker == .none && $0.key == key }) { return .trusted(match) }
     let others = own.filter { $0.marker == .none }
@@ -80,7 +97,7 @@ package struct KnownHosts: Sendable {
     var types: [String] = []
     let bare = Self.withoutPort(name)
     for pass in [name, bare].compactMap({ $0 }) {
-      for entry in entries where entry.marker == .none && entry.matches(pass) && !types.contains(entry.key.type) {
+      for entry in about(pass) where entry.marker == .none && !types.contains(entry.key.type) {
         types.append(entry.key.type)
       }
       if !types.isEmpty { break }
@@ -95,6 +112,14 @@ package struct KnownHosts: Sendable {
 }
 
 extension KnownHosts.Entry {
+  /// Its hosts in lower case where each is written out; nil where one is a pattern, negated or hashed.
+  var plainNames: [String]? {
+    guard !hosts.utf8.contains(where: { [UInt8(ascii: "*"), UInt8(ascii: "?"), UInt8(ascii: "!"), UInt8(ascii: "|")].contains($0) }) else {
+      return nil
+    }
+    return hosts.split(separator: ",").map { $0.lowercased() }
+  }
+
   /// Whether the entry is about this host.
   package func matches(_ name: String) -> Bool {
     if hosts.hasPrefix("|") { return Self.hashed(hosts, matches: name) }
@@ -124,7 +149,7 @@ extension KnownHosts.Entry {
   }
 
   /// `*` and `?` match as in sshd(8); letters without regard to case. Linear in time but for the product of the two lengths.
-  private static func wildcard(_ pattern: [UInt8], matches name: [UInt8]) -> Bool {
+  static func wildcard(_ pattern: [UInt8], matches name: [UInt8]) -> Bool {
     var patternIndex = 0, nameIndex = 0
     var star: (pattern: Int, name: Int)?
     while nameIndex < name.count {

@@ -1,24 +1,75 @@
 internal import Glibc
 internal import NIOPosix
+internal import Synchronization
 
 /// known_hosts files on disk: reading several, and adding to one.
 package enum KnownHostsFile {
-  /// Reads the files that exist, in order. Throws `SSHError` `.knownHostsUnreadable` for one that exists and cannot be read: what it
+  /// What was read last, by the files' names: all hosts of a fleet share a few, and each would read them again.
+  private static let cache = Mutex<[[String]: Content]>([:])
+
+  private struct Content {
+    var stamps: [Stamp?]
+    var known: KnownHosts
+  }
+
+  /// What tells that a file is the one that was read.
+  private struct Stamp: Equatable {
+    var device: UInt64
+    var inode: UInt64
+    var size: Int64
+    var seconds: Int
+    var nanoseconds: Int
+
+    /// nil where there is no such file.
+    init?(_ path: String) {
+      var status = stat()
+      guard stat(path, &status) == 0 else { return nil }
+      device = UInt64(status.st_dev)
+      inode = UInt64(status.st_ino)
+      size = Int64(status.st_size)
+      seconds = status.st_mtim.tv_sec
+      nanoseconds = status.st_mtim.tv_nsec
+    }
+
+    var isFresh: Bool {
+      var now = timespec()
+      clock_gettime(CLOCK_REALTIME, &now)
+      let age = (now.tv_sec - seconds) * 1_000_000_000 + (now.tv_nsec - nanoseconds)
+      return age < 50_000_000
+    }
+  }
+
+  /// Reads the files that exist, in order, once for as long as they stay as they are. Throws `SSHError` `.knownHostsUnreadable` for one that exists and cannot be read: what it
   /// might revoke must not be missed.
   package static func load(_ paths: [String], host: String) async throws -> KnownHosts {
     try await NIOThreadPool.singleton.runIfActive { () -> Result<KnownHosts, SSHError> in
-      var known = KnownHosts()
-      for path in paths.map(SystemEnvironment.expandingTilde) {
-        switch SmallFile.read(path, limit: 64 << 20) {
-        case .success(let bytes): known.parse(bytes, file: path)
-        case .failure(let error) where error.number == ENOENT || error.number == ENOTDIR: continue
-        case .failure(let error):
-          return .failure(
-            SSHError(.hostKey, .knownHostsUnreadable, host: host, cause: "\(path) cannot be read (\(error))", remedy: "Make it readable."))
+      let files = paths.map(SystemEnvironment.expandingTilde)
+      // Under the lock, so that of all who ask at once one reads and the others wait for it.
+      return cache.withLock { cache in
+        let stamps = files.map(Stamp.init)
+        if let content = cache[files], content.stamps == stamps { return .success(content.known) }
+        let result = read(files, host: host)
+        // A file that has changed just now may change again within the same tick of its clock: it is read again next time.
+        if case .success(let known) = result, !stamps.contains(where: { $0?.isFresh ?? false }) {
+          cache[files] = Content(stamps: stamps, known: known)
         }
+        return result
       }
-      return .success(known)
     }.get()
+  }
+
+  private static func read(_ files: [String], host: String) -> Result<KnownHosts, SSHError> {
+    var known = KnownHosts()
+    for path in files {
+      switch SmallFile.read(path, limit: 64 << 20) {
+      case .success(let bytes): known.parse(bytes, file: path)
+      case .failure(let error) where error.number == ENOENT || error.number == ENOTDIR: continue
+      case .failure(let error):
+        return .failure(
+          SSHError(.hostKey, .knownHostsUnreadable, host: host, cause: "\(path) cannot be read (\(error))", remedy: "Make it readable."))
+      }
+    }
+    return .success(known)
   }
 
   /// Adds a key for `name` to the file, making it (0600, its directory 0700) where it is missing. One write under a lock: other writers

@@ -83,7 +83,7 @@ final class SSHBridgeCore: SSHChannelSink, @unchecked Sendable {
   }
 
   func open(_ purpose: SSHSessionChannel.Purpose, within timeout: Duration) -> EventLoopFuture<Void> {
-    let channel = SSHSessionChannel(purpose, session: session, sink: self)
+    let channel = SSHSessionChannel(purpose, session: session, sink: self, lasts: true)
     self.channel = channel
     timer = session.eventLoop.scheduleTask(in: TimeAmount(timeout)) {
       self.channel?.cancel(.notOpen(within: timeout, host: self.session.host))

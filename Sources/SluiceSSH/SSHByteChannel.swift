@@ -115,7 +115,7 @@ final class SSHByteChannelCore: SSHChannelSink, @unchecked Sendable {
       ended(.failure(closedError))
       return opened.futureResult
     }
-    let channel = SSHSessionChannel(purpose, session: session, sink: self)
+    let channel = SSHSessionChannel(purpose, session: session, sink: self, lasts: true)
     self.channel = channel
     timer = session.eventLoop.scheduleTask(in: TimeAmount(timeout)) {
       self.channel?.cancel(.notOpen(within: timeout, host: self.session.host))

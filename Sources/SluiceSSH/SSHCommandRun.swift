@@ -4,7 +4,11 @@ internal import NIOCore
 enum SSHInputFeed: Sendable {
   case none
   case bytes(ByteBuffer)
-  case file(SSHInputFile, progress: (@Sendable (Int64) -> Void)?)
+  /// `head` goes before the file.
+  case file(SSHInputFile, head: ByteBuffer, progress: (@Sendable (Int64) -> Void)?)
+
+  /// As long as a file may be.
+  var lasts: Bool { if case .file = self { true } else { false } }
 }
 
 /// One `execute`: gathers output, feeds input, keeps the time.
@@ -23,6 +27,7 @@ final class SSHCommandRun: SSHChannelSink, @unchecked Sendable {
   private var fileEnded = false
   private var reportedProgress: Int64 = 0
   private var timers: [Scheduled<Void>] = []
+  private var startTimer: Scheduled<Void>?
 
   init(limits: SSHLimits, feed: SSHInputFeed, session: SSHSession) {
     self.limits = limits
@@ -37,7 +42,7 @@ final class SSHCommandRun: SSHChannelSink, @unchecked Sendable {
       promise.fail(cancelled)
       return promise.futureResult
     }
-    let channel = SSHSessionChannel(.exec(command: command), session: session, sink: self)
+    let channel = SSHSessionChannel(.exec(command: command), session: session, sink: self, lasts: feed.lasts)
     self.channel = channel
     if let timeout = limits.timeout {
       timers.append(session.eventLoop.scheduleTask(in: TimeAmount(timeout)) { self.timeIsUp(timeout) })
@@ -57,16 +62,20 @@ final class SSHCommandRun: SSHChannelSink, @unchecked Sendable {
 
   func started(_ channel: SSHSessionChannel) {
     if let silence = limits.silence { watchSilence(silence) }
+    if let start = limits.start { startTimer = session.eventLoop.scheduleTask(in: TimeAmount(start)) { self.saidNothing(start) } }
     switch feed {
     case .none: channel.endInput()
     case .bytes(let bytes):
       channel.write(bytes)
       channel.endInput()
-    case .file: readFile(channel)
+    case .file(_, let head, _):
+      channel.write(head)
+      readFile(channel)
     }
   }
 
   func received(_ chunk: SSHChunk, on channel: SSHSessionChannel) {
+    startTimer?.cancel()
     var bytes = chunk.bytes
     let total: Int
     switch chunk.stream {
@@ -90,6 +99,7 @@ final class SSHCommandRun: SSHChannelSink, @unchecked Sendable {
   func wantsInput(_ channel: SSHSessionChannel) { readFile(channel) }
 
   func ended(_ result: Result<SSHExit?, SSHError>) {
+    startTimer?.cancel()
     timers.forEach { $0.cancel() }
     timers.removeAll()
     if let channel { report(channel) }
@@ -103,7 +113,7 @@ final class SSHCommandRun: SSHChannelSink, @unchecked Sendable {
   // MARK: Input from a file
 
   private func readFile(_ channel: SSHSessionChannel) {
-    guard case .file(let file, _) = feed, !isReadingFile, !fileEnded else { return }
+    guard case .file(let file, _, _) = feed, !isReadingFile, !fileEnded else { return }
     report(channel)
     isReadingFile = true
     file.read(on: session.eventLoop).whenComplete { result in
@@ -122,9 +132,11 @@ final class SSHCommandRun: SSHChannelSink, @unchecked Sendable {
   }
 
   private func report(_ channel: SSHSessionChannel) {
-    guard case .file(let file, let progress?) = feed, channel.sentBytes > reportedProgress else { return }
+    guard case .file(let file, let head, let progress?) = feed, channel.sentBytes > max(reportedProgress, Int64(head.readableBytes)) else {
+      return
+    }
     reportedProgress = channel.sentBytes
-    progress(file.offset + channel.sentBytes)
+    progress(file.offset + channel.sentBytes - Int64(head.readableBytes))
   }
 
   // MARK: Time
@@ -134,6 +146,15 @@ final class SSHCommandRun: SSHChannelSink, @unchecked Sendable {
       SSHError(
         .timeout, .commandTimeout, host: session.host, cause: "the command did not end within \(timeout)",
         remedy: "Look at the host: the command is not killed by this."))
+  }
+
+  private func saidNothing(_ start: Duration) {
+    channel?.cancel(
+      SSHError(
+        .timeout, .noStart, host: session.host, cause: "sshd let Sluice in, and the command did not begin within \(start)",
+        remedy:
+          "Log in by hand and look: a home directory on a file server that is gone, a login script that waits, or a machine out of memory does this."
+      ))
   }
 
   /// Looks again when the silence could be complete, not at every byte.

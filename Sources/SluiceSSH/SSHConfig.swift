@@ -19,7 +19,9 @@ package struct SSHConfig: Sendable, Hashable {
   package var proxyJump: String?
   package var proxyCommand: String?
 
-  /// Asks OpenSSH about a host. Nil where no `ssh` is installed. The user's and port's given values go over the config's, as on its command line.
+  /// What OpenSSH makes of a host. Its own `ssh -G` is asked where a configuration file says anything about the host (always with a `configFile`);
+  /// where none does, these are its defaults. Nil where it had to be asked and is not installed. The user's and port's given values go over the
+  /// config's, as on its command line.
   ///
   /// Throws `SSHError` `.badConfiguration` with what ssh said where it refuses the configuration.
   package static func resolve(
@@ -28,6 +30,7 @@ package struct SSHConfig: Sendable, Hashable {
     guard !host.hasPrefix("-"), !host.isEmpty, !host.contains("\0") else {
       throw SSHError(.resolve, .badConfiguration, host: host, cause: "\"\(host)\" is not a host name")
     }
+    if configFile == nil, !(try await SSHConfigFiles.concern(host)) { return defaults(host: host, user: user, port: port) }
     var arguments = [program, "-G"]
     if let configFile { arguments += ["-F", configFile] }
     if let user { arguments += ["-l", user] }
@@ -41,6 +44,18 @@ package struct SSHConfig: Sendable, Hashable {
       throw SSHError(.resolve, .badConfiguration, host: host, cause: "ssh -G: \(cause)", remedy: "Try: ssh -G \(host)")
     case .finished(let output): return parse(output, host: host)
     }
+  }
+
+  /// What `ssh -G` says where no file says anything else (ssh_config(5)).
+  static func defaults(host: String, user: String?, port: Int?) -> SSHConfig {
+    let home = SystemEnvironment.accountHome ?? SystemEnvironment.home
+    let names = ["rsa", "ecdsa", "ecdsa_sk", "ed25519", "ed25519_sk", "xmss", "dsa"]
+    return SSHConfig(
+      hostname: host.lowercased(), user: user ?? SystemEnvironment.accountName ?? "root", port: port ?? 22,
+      identityFiles: names.map { SystemEnvironment.expandingTilde("~/.ssh/id_\($0)") }, identitiesOnly: false,
+      agentSocket: SSHEndpoint.environmentAgentSocket, userKnownHostsFiles: ["known_hosts", "known_hosts2"].map { "\(home)/.ssh/\($0)" },
+      globalKnownHostsFiles: ["/etc/ssh/ssh_known_hosts", "/etc/ssh/ssh_known_hosts2"], strictHostKeyChecking: "ask", hostKeyAlias: nil,
+      proxyJump: nil, proxyCommand: nil)
   }
 
   /// Reads the output of `ssh -G`: one `key value` per line, keys in lower case.

@@ -3,7 +3,9 @@ internal import NIOPosix
 
 /// An authenticated connection to one host. Usable from any task; its work happens on one event loop.
 ///
-/// At most eight commands, streams and bridges are open at once, and a hundred forwarded connections; further ones wait their turn.
+/// At most eight commands, streams and bridges are open at once, and a hundred forwarded connections; further ones wait their turn. Where the
+/// server lets fewer be open (MaxSessions), that is found out and commands wait for each other; what could only wait for streams, bridges and
+/// uploads fails with `.tooManySessions` instead, never having run: another connection is the way for it.
 /// Every command is sent at most once. When the connection goes, all that is pending fails with code `.lost`; where the error says `inDoubt`
 /// the command may have run, so look before repeating it. A command whose time is up is cut off from here, but sshd does not kill it:
 /// let what may hang run under a limit of its own on the host.
@@ -73,6 +75,27 @@ package final class SSHConnection: Sendable {
     for carrier in carriers.reversed() { await carrier.close() }
   }
 
+  // MARK: Sessions
+
+  /// How many commands the server lets be open at once, as far as is known: eight until it has refused one.
+  package var sessionLimit: Int { session.sessionLimit }
+
+  /// How many streams, bridges and uploads are open here.
+  package var lastingCount: Int { session.lastingCount }
+
+  /// Another connection to the same server has found out how many sessions it lets be open.
+  package func expectSessions(_ limit: Int) {
+    let session = session
+    session.eventLoop.execute { session.expectSessions(limit) }
+  }
+
+  /// Tries out how many sessions the server lets be open beside those that are, up to `most`; nothing is run. Throws `SSHError`.
+  package func countSessions(upTo most: Int) async throws -> Int {
+    do { return try await session.countSessions(upTo: most).get() } catch let failure as LibSSH2Failure {
+      throw session.lostError(failure.message)
+    }
+  }
+
   // MARK: Commands
 
   /// Runs a command through the user's login shell and waits for its end.
@@ -88,13 +111,15 @@ package final class SSHConnection: Sendable {
 
   /// Runs a command with a local file, from `offset` on, as its stdin. The file is read in pieces of 256 KiB as the host takes them.
   ///
+  /// - Parameter head: sent before the file.
   /// - Parameter progress: called on the connection's event loop with the position in the file up to which bytes have gone out; must return at once.
   /// - Throws: as `execute`, and `.inputUnreadable` for the file.
   package func execute(
-    _ command: String, inputFile path: String, offset: Int64 = 0, limits: SSHLimits? = nil, progress: (@Sendable (Int64) -> Void)? = nil
+    _ command: String, head: ByteBuffer = ByteBuffer(), inputFile path: String, offset: Int64 = 0, limits: SSHLimits? = nil,
+    progress: (@Sendable (Int64) -> Void)? = nil
   ) async throws -> SSHResult {
     let file = try await SSHInputFile.open(path, offset: offset, host: endpoint.name)
-    return try await run(command, feed: .file(file, progress: progress), limits: limits ?? options.limits)
+    return try await run(command, feed: .file(file, head: head, progress: progress), limits: limits ?? options.limits)
   }
 
   /// Starts a command that talks for as long as it likes, in both directions. It holds one of the eight places until it is closed.

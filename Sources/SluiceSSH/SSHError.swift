@@ -24,6 +24,8 @@ package struct SSHError: Error, Sendable, Hashable, CustomStringConvertible {
     case forwardingForbidden, forwardRefused
     // timeout
     case authTimeout, commandTimeout, silence
+    /// The login shell did not run the command.
+    case noStart
     /// The connection went away under the operation. With `inDoubt` the command may have run.
     case lost
     /// This side closed the connection or the channel.

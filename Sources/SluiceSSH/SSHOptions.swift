@@ -4,12 +4,15 @@ package struct SSHLimits: Sendable, Hashable {
   package var timeout: Duration?
   /// Longest time without a byte in either direction while the command runs; nil waits for ever.
   package var silence: Duration?
+  /// From the moment the host has taken the command to its first byte of output, for commands that say something at once; nil waits for ever.
+  package var start: Duration?
   /// Bytes kept of stdout and of stderr, each. A command that says more fails with `.outputTooLarge`.
   package var maxOutput: Int
 
-  package init(timeout: Duration? = .seconds(600), silence: Duration? = nil, maxOutput: Int = 64 << 20) {
+  package init(timeout: Duration? = .seconds(600), silence: Duration? = nil, start: Duration? = nil, maxOutput: Int = 64 << 20) {
     self.timeout = timeout
     self.silence = silence
+    self.start = start
     self.maxOutput = maxOutput
   }
 

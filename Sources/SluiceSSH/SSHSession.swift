@@ -8,7 +8,7 @@ internal import Synchronization
 ///
 /// `@unchecked Sendable`: all state is touched on `eventLoop` only; each entry point checks that.
 final class SSHSession: @unchecked Sendable {
-  /// At most this many commands at once; sshd's MaxSessions is 10.
+  /// At most this many commands at once; sshd's MaxSessions is 10 unless set. Where the server lets fewer be open, `sessionLimit` is what was seen.
   static let channelLimit = 8
   /// Forwarded connections, which sshd does not count: enough for a rack behind a jump host, few enough to look through after each input.
   static let forwardLimit = 100
@@ -27,6 +27,16 @@ final class SSHSession: @unchecked Sendable {
   private var serial = CircularBuffer<SSHSerialOperation>()
   private var channels: [SSHSessionChannel] = []
   private var waiting = CircularBuffer<SSHSessionChannel>()
+  /// No session is asked for before this: the server has just refused one.
+  private var sessionsFrom: NIODeadline = .uptimeNanoseconds(0)
+  /// When sessions were given back that the server may still count: it sees a closed one go only after it has read all that came with the close.
+  private var lately: [NIODeadline] = []
+  private let sessionLimitSeen = Atomic(SSHSession.channelLimit)
+  private let lastingSeen = Atomic(0)
+  /// How many commands the server lets be open at once, as far as is known. For any thread.
+  var sessionLimit: Int { sessionLimitSeen.load(ordering: .acquiring) }
+  /// How many of the open or waiting commands go on until they are closed. For any thread.
+  var lastingCount: Int { lastingSeen.load(ordering: .acquiring) }
   private(set) var failure: SSHError? { didSet { endedFlag.store(true, ordering: .releasing) } }
   private let endedFlag = Atomic(false)
   /// For any thread.
@@ -176,10 +186,11 @@ final class SSHSession: @unchecked Sendable {
       for channel in channels where failure == nil {
         if channel.step(self) { pumpAgain = true }
       }
-      channels.removeAll { $0.isGone }
+      forgetGone()
       readWhenIdle()
     } while pumpAgain && failure == nil
     isPumping = false
+    lastingSeen.store(channels.count { $0.lasts } + waiting.count { $0.lasts && !$0.isGone }, ordering: .releasing)
     guard failure == nil else { return }
     if let reason = library.wire.disconnectReason { return fail(lostError("the server disconnected: \(reason)")) }
     let held = library.wire.outbox.readableBytes >= Self.outboxLimit
@@ -218,18 +229,20 @@ final class SSHSession: @unchecked Sendable {
   private func startWaiting() {
     guard isReady, !waiting.isEmpty else { return }
     var left = CircularBuffer<SSHSessionChannel>()
+    var vain: [SSHSessionChannel] = []
     while failure == nil, let channel = waiting.popFirst() {
       guard !channel.isGone else { continue }
-      let limit = channel.isForwarded ? Self.forwardLimit : Self.channelLimit
-      guard channels.count(where: { $0.isForwarded == channel.isForwarded }) < limit else {
-        left.append(channel)
-        continue
+      switch room(for: channel) {
+      case .now:
+        channels.append(channel)
+        serial.append(channel.openOperation(self))
+        pumpAgain = true
+      case .later: left.append(channel)
+      case .never: vain.append(channel)
       }
-      channels.append(channel)
-      serial.append(channel.openOperation(self))
-      pumpAgain = true
     }
     waiting = left
+    for channel in vain { channel.fail(sessionsHeld) }
   }
 
   /// libssh2 reads only on behalf of an operation. A server's keep-alive request must be answered on an idle connection too, so input that nobody
@@ -270,6 +283,82 @@ final class SSHSession: @unchecked Sendable {
       if quiet >= interval, self.serial.isEmpty { self.enqueue(self.heartbeat()) }
       self.scheduleKeepAlive(interval)
     }
+  }
+}
+
+// MARK: What the server lets be open
+
+extension SSHSession {
+  private enum Room { case now, later, never }
+
+  private func room(for channel: SSHSessionChannel) -> Room {
+    let open = channels.filter { $0.isForwarded == channel.isForwarded }
+    if channel.isForwarded { return open.count < Self.forwardLimit ? .now : .later }
+    if open.count < sessionLimit { return NIODeadline.now() < sessionsFrom ? .later : .now }
+    // Of what the server lets be open nothing will end by itself: waiting would be in vain.
+    return sessionLimit < Self.channelLimit && open.allSatisfy(\.holdsOn) ? .never : .later
+  }
+
+  private var sessionsHeld: SSHError {
+    SSHError(
+      .channel, .tooManySessions, host: host,
+      cause: "the server lets \(sessionLimit) \(sessionLimit == 1 ? "session" : "sessions") be open on a connection, and what lasts holds them all",
+      remedy: "Raise MaxSessions (10 unless set) in its sshd_config.")
+  }
+
+  /// How many sessions the server may count beside this channel's.
+  func heldSessions(beside channel: SSHSessionChannel) -> Int {
+    let now = NIODeadline.now()
+    lately.removeAll { $0 + .milliseconds(300) < now }
+    return channels.count { $0 !== channel && $0.holdsSession } + lately.count
+  }
+
+  /// The server has refused a session. True where the channel waits for another's end; false where there is none to wait for.
+  ///
+  /// - Parameter held: `heldSessions` when it was asked: the server lets no more than these be open.
+  func putOff(_ channel: SSHSessionChannel, held: Int) -> Bool {
+    if held == 0 {
+      guard channel.refusals < 3 else { return false }
+      channel.refusals += 1
+    } else if held < sessionLimit {
+      sessionLimitSeen.store(held, ordering: .releasing)
+    }
+    channels.removeAll { $0 === channel }
+    waiting.prepend(channel)
+    sessionsFrom = .now() + .milliseconds(50)
+    eventLoop.scheduleTask(deadline: sessionsFrom + .milliseconds(1)) { [weak self] in self?.pump() }
+    return true
+  }
+
+  /// No more than this many commands are to be open at once: another connection to the same server has found that out.
+  func expectSessions(_ limit: Int) {
+    eventLoop.preconditionInEventLoop()
+    if limit < sessionLimit { sessionLimitSeen.store(max(1, limit), ordering: .releasing) }
+  }
+
+  /// How many sessions the server lets be open beside those that are: tried out, up to a number, without running anything.
+  func countSessions(upTo most: Int) -> EventLoopFuture<Int> {
+    eventLoop.flatSubmit {
+      let promise = self.eventLoop.makePromise(of: Int.self)
+      let probe = SSHSessionProbe(most: most)
+      self.enqueue(
+        SSHSerialOperation(
+          step: { [weak self] library in
+            let progress = probe.step(library)
+            if case .finished = progress {
+              if probe.count < most { self?.expectSessions(probe.count) }
+              promise.succeed(probe.count)
+            }
+            if case .endsSession(let failure) = progress { promise.fail(failure) }
+            return progress
+          }, fail: { promise.fail($0) }))
+      return promise.futureResult
+    }
+  }
+
+  private func forgetGone() {
+    for channel in channels where channel.isGone && channel.hadSession { lately.append(.now()) }
+    channels.removeAll { $0.isGone }
   }
 }
 

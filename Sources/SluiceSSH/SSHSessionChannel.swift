@@ -51,11 +51,18 @@ final class SSHSessionChannel {
   /// Bytes that have gone out in all.
   private(set) var sentBytes: Int64 = 0
   private(set) var lastActivity = NIODeadline.now()
+  /// It goes on until it is closed, or as long as a file is large: what only asks something is not to wait for it.
+  let lasts: Bool
+  /// How often the server refused it though nothing else was open.
+  var refusals = 0
+  /// The server has opened a session for it.
+  private(set) var hadSession = false
   /// While set nothing is read and the window closes: back-pressure on the far side.
   var isReadingPaused = false { didSet { if oldValue, !isReadingPaused { session?.pump() } } }
 
-  init(_ purpose: Purpose, session: SSHSession, sink: any SSHChannelSink) {
+  init(_ purpose: Purpose, session: SSHSession, sink: any SSHChannelSink, lasts: Bool = false) {
     self.purpose = purpose
+    self.lasts = lasts
     self.session = session
     self.sink = sink
     host = session.host
@@ -66,6 +73,17 @@ final class SSHSessionChannel {
 
   /// Nothing of it is left in the session.
   var isGone: Bool { if case .gone = phase { true } else { false } }
+
+  /// The server counts it as a session, or may.
+  var holdsSession: Bool { hadSession && !isGone }
+
+  /// It holds a session and will not give it back by itself.
+  var holdsOn: Bool {
+    switch phase {
+    case .starting, .running: lasts && !isEnded
+    case .waiting, .opening, .closing, .draining, .freeing, .gone: false
+    }
+  }
 
   /// The command has been handed to the host, so that a loss leaves it in doubt.
   private var mayHaveRun: Bool {
@@ -116,8 +134,10 @@ final class SSHSessionChannel {
 
   func openOperation(_ session: SSHSession) -> SSHSerialOperation {
     phase = .opening
+    var held: Int?
     return SSHSerialOperation(
       step: { library in
+        held = held ?? self.session?.heldSessions(beside: self)
         let outcome =
           switch self.purpose {
           case .exec: library.openChannel(type: "session")
@@ -128,6 +148,10 @@ final class SSHSessionChannel {
         case .done(let handle): self.opened(handle)
         case .failed(let failure):
           if failure.endsSession { return .endsSession(failure) }
+          if !self.isForwarded, !self.isEnded, let session = self.session, session.putOff(self, held: held ?? 0) {
+            self.phase = .waiting
+            return .finished
+          }
           self.phase = .gone
           self.end(.failure(self.refusal(failure)))
         }
@@ -136,6 +160,7 @@ final class SSHSessionChannel {
   }
 
   private func opened(_ handle: LibSSH2Channel) {
+    hadSession = !isForwarded
     if isEnded {
       phase = .closing(handle)
     } else if case .exec = purpose {
@@ -284,7 +309,7 @@ final class SSHSessionChannel {
       return SSHError(
         .channel, .tooManySessions, host: host, cause: "the server refused another session (\(failure.message))",
         remedy:
-          "sshd allows MaxSessions (10 unless set) per connection and Sluice uses \(SSHSession.channelLimit): raise it in sshd_config.")
+          "Look for MaxSessions 0 in its sshd_config: Sluice needs one, and is faster with the usual 10.")
     case .directTCPIP(let target, let port) where isProhibited:
       return SSHError(
         .forward, .forwardingForbidden, host: host, cause: "the server forbids forwarding to \(target) port \(port)",

@@ -27,11 +27,11 @@ struct Bench: Sendable {
   var root: String { host.root }
 
   static func run<Value>(
-    _ config: [String] = [], shell: LoopbackHost.RemoteShell? = nil, change: (inout SluiceModel.Host) -> Void = { _ in },
-    _ body: (Bench) async throws -> Value
+    _ config: [String] = [], shell: LoopbackHost.RemoteShell? = nil, options: HostOptions = HostOptions(),
+    change: (inout SluiceModel.Host) -> Void = { _ in }, _ body: (Bench) async throws -> Value
   ) async throws -> Value {
     try await LoopbackHost.run(config, shell: shell, change: change) { at in
-      let bench = Bench(at.host, directory: at.directory, loopback: at)
+      let bench = Bench(at.host, directory: at.directory, loopback: at, options: options)
       do {
         let value = try await body(bench)
         await bench.hands.close()
@@ -44,7 +44,7 @@ struct Bench: Sendable {
   }
 
   /// `directory` is for what the controller has.
-  init(_ host: SluiceModel.Host, directory: String, loopback: LoopbackHost? = nil) {
+  init(_ host: SluiceModel.Host, directory: String, loopback: LoopbackHost? = nil, options: HostOptions = HostOptions()) {
     self.host = host
     self.directory = directory
     self.loopback = loopback
@@ -52,7 +52,7 @@ struct Bench: Sendable {
     secrets = box
     hands = FleetHosts(
       fleet: Fleet(name: "test", racks: [Rack(name: "rack-a", hosts: [host])]), group: MultiThreadedEventLoopGroup.singleton,
-      artifacts: { "\(directory)/artifacts/\($0).tar.gz" }, secrets: { _, _ in try box.values() })
+      artifacts: { "\(directory)/artifacts/\($0).tar.gz" }, secrets: { _, _ in try box.values() }, options: options)
     policy = ServicePolicy(name: "shop", fleet: "test", replicas: 1, ports: PortRange(from: 1024, to: 65_535), startTimeout: .seconds(5))
   }
 

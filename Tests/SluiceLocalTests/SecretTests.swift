@@ -45,6 +45,13 @@ import Testing
     #expect(!"\(error) \(String(reflecting: error))".contains(secret))
   }
 
+  @Test(.timeLimit(.minutes(1))) func `a pipe or a directory in a file's place is refused at once`() async throws {
+    try shell("/usr/bin/mkfifo", "pipe", in: directory.path)
+    let error = try await #require(throws: LocalError.self) { try await reader.read(["A": .file("pipe"), "B": .file(".")]) }
+    #expect(error.message.contains("/pipe is a pipe, not a file") && error.message.contains("is a directory, not a file"), "\(error)")
+    #expect(error.remedy.contains("fromCommand"))
+  }
+
   @Test func `printing secrets shows their names alone`() {
     let values = SecretValues(["B": "hunter2", "A": "hunter3"])
     var dumped = ""

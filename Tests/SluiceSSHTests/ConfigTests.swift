@@ -5,6 +5,42 @@ import Testing
 
 @Suite("OpenSSH's configuration")
 struct ConfigTests {
+  @Test(
+    "A process is only worth it where a file says something about the host that Sluice uses",
+    arguments: [
+      ("", false), ("# Host web\nHost *\n  SendEnv LANG LC_*\n  HashKnownHosts yes\n", false), ("Host web\n  User deploy\n", true),
+      ("Host other\n  User deploy\n", false), ("Host w*b !web\n  Port=22\n", true), ("Host \"web\"\n  Port 22\n", true),
+      ("User deploy\n", true), ("IdentityFile = ~/.ssh/x\n", true), ("Host other\nMatch exec \"true\"\n  User x\n", true),
+      ("Match final all\n  GSSAPIAuthentication yes\n", false), ("Host x \"y\n", true), ("host WEB\n\tuser x # why\n", true),
+      ("Include part\n", true), ("Host other\nInclude part\n", true), ("Host other\nInclude lead\n", false),
+      ("Host w?b\nInclude lead\n", true), ("Include *.none\n", false), ("Include ~x/y\n", true), ("Include %d/y\n", true),
+      ("Include round\n", true),
+    ])
+  func concern(text: String, expected: Bool) throws {
+    let folder = NSTemporaryDirectory() + "sluice-config-\(UUID().uuidString)"
+    try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+    defer { try? FileManager.default.removeItem(atPath: folder) }
+    for (name, content) in [("config", text), ("part", "Host w*\n  ProxyJump b\n"), ("lead", "User x\n"), ("round", "Include round\n")] {
+      try content.write(toFile: "\(folder)/\(name)", atomically: true, encoding: .utf8)
+    }
+    var scan = SSHConfigScan()
+    scan.read("\(folder)/config", folder: folder)
+    scan.read("\(folder)/none", folder: folder)
+    #expect(scan.concerns("web") == expected)
+  }
+
+  @Test(
+    "Without any file the defaults are OpenSSH's own",
+    .enabled(if: FileManager.default.isExecutableFile(atPath: "/usr/bin/ssh"), "needs ssh"))
+  func defaults() async throws {
+    let asked = try #require(try await SSHConfig.resolve(host: "Web.Example", user: "deploy", port: 2022, configFile: "/dev/null"))
+    let own = SSHConfig.defaults(host: "Web.Example", user: "deploy", port: 2022)
+    #expect((own.hostname, own.user, own.port) == (asked.hostname, asked.user, asked.port))
+    #expect(own.userKnownHostsFiles == asked.userKnownHostsFiles && own.globalKnownHostsFiles == asked.globalKnownHostsFiles)
+    #expect(Set(asked.identityFiles).isSubset(of: own.identityFiles) && own.identitiesOnly == asked.identitiesOnly)
+    #expect(try await SSHConfig.resolve(host: "a", configFile: "/dev/null")?.user == SSHConfig.defaults(host: "a", user: nil, port: nil).user)
+  }
+
   @Test("The output of ssh -G is read, with tokens and tildes expanded")
   func parsing() {
     let config = SSHConfig.parse(
@@ -77,7 +113,7 @@ struct ConfigTests {
     #expect(try await SSHConfig.resolve(host: "web", user: "root", port: 1, configFile: file)?.user == "root")
     let odd = try #require(try await SSHConfig.resolve(host: "odd", configFile: file))
     #expect(await sshError { try await odd.endpoint(name: "odd") }?.code == .badConfiguration)
-    #expect(try await SSHConfig.resolve(host: "web", program: "no-such-ssh") == nil)
+    #expect(try await SSHConfig.resolve(host: "web", configFile: file, program: "no-such-ssh") == nil)
     #expect(await sshError { try await SSHConfig.resolve(host: "-oProxyCommand=x") }?.code == .badConfiguration)
   }
 

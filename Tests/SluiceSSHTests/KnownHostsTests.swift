@@ -37,6 +37,41 @@ struct KnownHostsTests {
     #expect(isTrusted("\(pattern) \(Self.first.line) comment here", name) == matches)
   }
 
+  @Test("A file is read once for as long as it stays as it is, and again when it has changed")
+  func cached() async throws {
+    let file = NSTemporaryDirectory() + "sluice-known-\(UUID().uuidString)"
+    defer { try? FileManager.default.removeItem(atPath: file) }
+    func write(_ key: SSHHostKey, at seconds: TimeInterval) throws {
+      try "a \(key.line)\n".write(toFile: file, atomically: false, encoding: .utf8)
+      try FileManager.default.setAttributes([.modificationDate: Date(timeIntervalSince1970: seconds)], ofItemAtPath: file)
+    }
+    func isKnown(_ key: SSHHostKey) async throws -> Bool {
+      if case .trusted = try await KnownHostsFile.load([file], host: "a").verdict(on: key, host: "a") { true } else { false }
+    }
+    try write(Self.first, at: 1_700_000_000)
+    #expect(try await isKnown(Self.first))
+    // As long and as old as before: only one who reads it again would see it.
+    try write(Self.second, at: 1_700_000_000)
+    #expect(try await isKnown(Self.first))
+    try write(Self.second, at: 1_700_000_001)
+    #expect(try await isKnown(Self.second))
+    #expect(try await !isKnown(Self.first))
+    try FileManager.default.removeItem(atPath: file)
+    #expect(try await !isKnown(Self.second))
+  }
+
+  @Test("Written-out names, patterns, negations and hashed names keep the file's order")
+  func order() {
+    let known = parsed("*.x \(Self.curve.line)\na.x \(Self.first.line)\n\(KnownHosts.Entry.hashedHosts("a.x")) \(Self.second.line)\nA.X,b \(Self.first.line)")
+    #expect(known.keyTypes(host: "a.x") == ["ecdsa-sha2-nistp256", "ssh-ed25519"])
+    guard case .trusted(let entry) = known.verdict(on: Self.first, host: "a.x") else { return #expect(Bool(false), "trusted") }
+    #expect(entry.line == 2)
+    guard case .changed(let entries) = parsed("a,b \(Self.first.line)\n!a,* \(Self.second.line)").verdict(on: Self.curve, host: "a") else {
+      return #expect(Bool(false), "changed")
+    }
+    #expect(entries.map(\.line) == [1])
+  }
+
   @Test("A host on another port is trusted by an entry without port only if the very key is there")
   func otherPort() {
     let known = parsed("a \(Self.first.line)")

@@ -25,6 +25,15 @@ enum InspectScript {
     done </proc/meminfo
     say "cpus $(grep -c '^processor' /proc/cpuinfo)"
     listening "$from" "$to" | while read -r port inode; do say "listening $port"; done
+    # What the kernel can limit: all in one file with cgroup 2, a folder each with cgroup 1.
+    controllers=
+    for each in cpu memory; do
+      case " $(cat /sys/fs/cgroup/cgroup.controllers /sys/fs/cgroup/unified/cgroup.controllers 2>/dev/null | tr '\n' ' ') " in
+        *" $each "*) controllers="$controllers $each" ;;
+        *) [ ! -d "/sys/fs/cgroup/$each" ] || controllers="$controllers $each" ;;
+      esac
+    done
+    say "controllers${controllers:- none}"
     time=$(date +%s%3N)
     case $time in *[!0-9]* | '') time=$(date +%s)000 ;; esac
     say "clock $time"

@@ -17,21 +17,12 @@ struct Events: AsyncParsableCommand {
   @Option(name: .customShort("n"), help: "How many of the last ones to begin with.")
   var count = 200
 
-  @Option(help: "The directory of Sluice's state.")
-  var state: String?
-
-  @Option(help: "The fleet, where the state knows several.")
-  var fleet: String?
-
+  @OptionGroup var source: FollowerOptions
   @OptionGroup var output: OutputOptions
 
   func run() async throws {
     let console = Console()
-    var common = CommonOptions()
-    common.files = []
-    common.state = state
-    common.fleet = fleet
-    let workspace = try Workspace.load(common, console)
+    let workspace = try Workspace.load(source.common, console)
     if let service { try KnownNames(workspace).require(service: service, console) }
     guard let store = try workspace.reader() else { return console.result("nothing has run yet") }
     let name = service.map { ServiceName($0) }

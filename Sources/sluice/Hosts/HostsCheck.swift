@@ -32,6 +32,10 @@ struct HostsCheck: AsyncParsableCommand {
     var diskFreeBytes: Int64?
     var clockDifferenceMilliseconds: Int64?
     var forwarding: Bool?
+    /// Commands at once on a connection, as far as it was tried (4).
+    var sessions: Int?
+    /// What its cgroups can limit.
+    var limits: [String]?
     var missingTools: [String]
     var portsTaken: [Int]
     var problems: [Trouble]
@@ -44,8 +48,9 @@ struct HostsCheck: AsyncParsableCommand {
     let console = Console()
     let workspace = try Workspace.load(common, console)
     let ports = ports(workspace)
+    let limited = workspace.services.map { LimitedRun(service: $0.policy.name, runtime: $0.run.runtime, limits: $0.run.limits) }
     let reports = try await HostReader.with(workspace) { hosts, _ in
-      await Self.inspect(workspace.fleet, ports, hosts, console)
+      await Self.inspect(workspace.fleet, ports, HostInspector(hands: hosts, limited: limited), console)
     }
     if output.output == .json { try output.printJSON(reports.map(row)) } else { show(reports, console) }
     if reports.contains(where: { !$0.isUsable }) { throw ExitStatus.failed }
@@ -59,11 +64,11 @@ struct HostsCheck: AsyncParsableCommand {
   }
 
   /// Says from time to time which hosts have not answered yet.
-  private static func inspect(_ fleet: Fleet, _ ports: PortRange, _ hosts: FleetHosts, _ console: Console) async -> [HostReport] {
+  private static func inspect(_ fleet: Fleet, _ ports: PortRange, _ inspector: HostInspector, _ console: Console) async -> [HostReport] {
     let waiting = Waiting(fleet.hosts.map(\.name))
     return await withTaskGroup(of: [HostReport]?.self) { group in
       group.addTask {
-        await HostInspector(hands: hosts).inspect(fleet.hosts, ports: ports) { waiting.end($0) }
+        await inspector.inspect(fleet.hosts, ports: ports) { waiting.end($0) }
       }
       group.addTask {
         var seconds = 3
@@ -91,7 +96,7 @@ struct HostsCheck: AsyncParsableCommand {
 
   private func cells(_ report: HostReport) -> [String] {
     func size(_ bytes: Int64?) -> String { bytes.map { "\($0 / 1_048_576) MiB" } ?? "-" }
-    let clock = report.clockDifference.map { "\($0 > 0 ? "+" : "")\($0) ms" } ?? "-"
+    let clock = report.clockDifference.map { "\($0 > 0 ? "+" : $0 < 0 ? "-" : "")\(ClockWords.text(abs($0)))" } ?? "-"
     return [
       report.rack.rawValue, report.host.rawValue, report.refusal ?? (report.isUsable ? "ok" : "unusable"),
       report.latency.map { "\(milliseconds($0)) ms" } ?? "-", report.initSystem ?? "-",
@@ -130,7 +135,7 @@ struct HostsCheck: AsyncParsableCommand {
       latencyMilliseconds: report.latency.map(milliseconds), user: report.user, initSystem: report.initSystem,
       runtime: report.runtime?.rawValue, architecture: report.architecture, system: report.system, kernel: report.kernel, cpus: report.cpus,
       memoryBytes: report.memory, diskFreeBytes: report.diskFree, clockDifferenceMilliseconds: report.clockDifference,
-      forwarding: report.forwarding, missingTools: report.missingTools, portsTaken: report.portsTaken,
+      forwarding: report.forwarding, sessions: report.sessions, limits: report.controllers?.filter { $0 != "none" }, missingTools: report.missingTools, portsTaken: report.portsTaken,
       problems: report.problems.map { Row.Trouble(severity: $0.isWarning ? "warning" : "error", message: $0.message, remedy: $0.remedy) })
   }
 }

@@ -2,6 +2,7 @@ import ArgumentParser
 import SluiceEngine
 import SluiceGatewayAPI
 import SluiceGatewayControl
+import SluiceHosts
 import SluiceLocal
 import SluiceModel
 import SluiceRollout
@@ -22,7 +23,7 @@ struct SwitchOptions: ParsableArguments {
 
   func validate() throws {
     if cancel, at != nil || wait { throw ValidationError("--cancel goes with neither --at nor --wait") }
-    if let at, TimeText.parse(at) == nil { throw ValidationError("--at \(at) is no time: 2026-11-21T04:00:00Z, or 04:00 for today") }
+    if let at, case .notATime = TimeText.read(at) { throw ValidationError("--at \(at) is no time: 2026-11-21T04:00:00Z, or 04:00 for today") }
   }
 }
 
@@ -38,6 +39,10 @@ struct SwitchAction {
 
   func run(_ state: SwitchMachine.State) async throws {
     let console = Console()
+    if let text = options.at, case .refused(let message, let remedy) = TimeText.read(text) {
+      console.complain("--at \(message)", remedy: remedy)
+      throw ExitStatus.usage
+    }
     let workspace = try Workspace.load(options.common, console)
     let name = ServiceName(service)
     try KnownNames(workspace).require(service: service, console)
@@ -199,11 +204,14 @@ struct SwitchAction {
         throw ExitStatus.failed
       }
       let after = SystemTimekeeper().wall()
-      let difference = status.clock.milliseconds - (before.milliseconds + after.milliseconds) / 2
-      console.say("\(id): its clock differs by \(difference) ms; it will switch at \(TimeText.utc(at))")
+      // A gateway's number is not to be trusted with arithmetic.
+      let clock = min(max(status.clock.milliseconds, 0), 1 << 52)
+      let difference = clock - (before.milliseconds + after.milliseconds) / 2
+      console.say("\(id): its clock is \(ClockWords.text(abs(difference))) \(difference < 0 ? "behind" : "ahead"); it will switch at \(TimeText.utc(at))")
       if abs(difference) > 500 {
         console.complain(
-          "the clock of \(id) differs by \(difference) ms, which is more than 500", remedy: "set the clock (NTP), or switch without --at")
+          "the clock of \(id) is \(ClockWords.text(abs(difference))) \(difference < 0 ? "behind" : "ahead of") this machine's, which is more than 500 ms",
+          remedy: "set the clock (NTP), or switch without --at")
         throw ExitStatus.failed
       }
     }

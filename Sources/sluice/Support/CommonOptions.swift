@@ -19,6 +19,26 @@ struct CommonOptions: ParsableArguments {
   }
 }
 
+/// The same for commands whose `-f` is `--follow`, as in `tail`: manifests are named by `--file`.
+struct FollowerOptions: ParsableArguments {
+  @Option(name: .customLong("file"), parsing: .upToNextOption, help: "Manifest files or directories.")
+  var files: [String] = []
+
+  @Option(help: "The directory of Sluice's state. Default: $XDG_STATE_HOME/sluice, or ~/.local/state/sluice.")
+  var state: String?
+
+  @Option(help: "The fleet, where the state knows several.")
+  var fleet: String?
+
+  var common: CommonOptions {
+    var common = CommonOptions()
+    common.files = files
+    common.state = state
+    common.fleet = fleet
+    return common
+  }
+}
+
 /// For commands that only read.
 struct OutputOptions: ParsableArguments {
   enum Format: String, ExpressibleByArgument, CaseIterable { case text, json }
@@ -29,11 +49,28 @@ struct OutputOptions: ParsableArguments {
   /// Prints the value as JSON with sorted keys.
   func printJSON(_ value: some Encodable) throws { Console().result(try json(value)) }
 
+  /// The encoder leaves some characters as they are that no terminal should get; in JSON they stand in strings only, where their escape says the same.
+  private static func plain(_ json: String) -> String {
+    if PlainText.isClean(json) { return json }
+    var result = String.UnicodeScalarView()
+    for scalar in json.unicodeScalars {
+      if PlainText.isClean(String(scalar)) {
+        result.append(scalar)
+      } else {
+        for unit in String(scalar).utf16 {
+          let digits = String(unit, radix: 16)
+          result.append(contentsOf: ("\\u" + String(repeating: "0", count: 4 - digits.count) + digits).unicodeScalars)
+        }
+      }
+    }
+    return String(result)
+  }
+
   /// The value as JSON with sorted keys.
   func json(_ value: some Encodable) throws -> String {
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.sortedKeys, .prettyPrinted, .withoutEscapingSlashes]
-    return String(decoding: try encoder.encode(value), as: UTF8.self)
+    return Self.plain(String(decoding: try encoder.encode(value), as: UTF8.self))
   }
 }
 

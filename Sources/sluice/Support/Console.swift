@@ -1,8 +1,12 @@
 import ArgumentParser
 import Foundation
 import Glibc
+import SluiceModel
 
 /// Results on standard output, progress and errors on standard error; colours only on a terminal without `NO_COLOR`.
+///
+/// Whatever is said here is made plain first (`PlainText`): names, logs, events and failures come from hosts and services. Only `styled` colours,
+/// by a mark that nobody outside this process knows.
 struct Console: Sendable {
   let asksPeople: Bool
   let colors: Bool
@@ -21,13 +25,35 @@ struct Console: Sendable {
     case dim = "2"
   }
 
-  func styled(_ text: String, _ style: Style) -> String { colors ? "\u{1B}[\(style.rawValue)m\(text)\u{1B}[0m" : text }
+  /// Before a colour's number in text that has not been written yet.
+  private static let mark = "\u{1B}" + String(UInt64.random(in: 0...UInt64.max), radix: 36) + "."
+
+  func styled(_ text: String, _ style: Style) -> String { colors ? "\(Self.mark)\(style.rawValue)m\(text)\(Self.mark)0m" : text }
+
+  /// Text of this program's own making that has its colours already, made of plain parts.
+  func admitted(_ text: String) -> String { text.split(separator: "\u{1B}[", omittingEmptySubsequences: false).joined(separator: Self.mark) }
+
+  /// What a terminal gets of text with marks: their colours, and everything else plain.
+  static func rendered(_ text: String) -> String {
+    let parts = text.split(separator: mark, omittingEmptySubsequences: false)
+    guard parts.count > 1 else { return PlainText.clean(text) }
+    return PlainText.clean(String(parts[0]))
+      + parts.dropFirst().map { part in
+        guard let end = part.firstIndex(of: "m"), part[..<end].utf8.allSatisfy({ (48...57).contains($0) || $0 == 59 }) else {
+          return PlainText.clean(String(part))
+        }
+        return "\u{1B}[\(part[...end])\(PlainText.clean(String(part[part.index(after: end)...])))"
+      }.joined()
+  }
 
   /// One line of progress or trouble.
-  func say(_ line: String) { write(line + "\n", to: STDERR_FILENO) }
+  func say(_ line: String) { write(Self.rendered(line) + "\n", to: STDERR_FILENO) }
 
   /// One line of result.
-  func result(_ line: String) { write(line + "\n", to: STDOUT_FILENO) }
+  func result(_ line: String) { write(Self.rendered(line) + "\n", to: STDOUT_FILENO) }
+
+  /// Bytes of result as they are, for who asked for them raw.
+  func resultAsItIs(_ bytes: some Sequence<UInt8>) { write(Array(bytes), to: STDOUT_FILENO) }
 
   /// Text for the terminal at standard error, as it is.
   func put(_ text: String) { write(text, to: STDERR_FILENO) }
@@ -42,8 +68,10 @@ struct Console: Sendable {
   }
 
   /// A reader that has gone away is no error of ours. A result that is lost otherwise is one, and the process ends: whatever it did is durable.
-  private func write(_ text: String, to descriptor: CInt) {
-    var bytes = Array(text.utf8)[...]
+  private func write(_ text: String, to descriptor: CInt) { write(Array(text.utf8), to: descriptor) }
+
+  private func write(_ content: [UInt8], to descriptor: CInt) {
+    var bytes = content[...]
     while !bytes.isEmpty {
       let written = bytes.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress, $0.count) }
       if written < 0 {
@@ -77,15 +105,20 @@ struct Console: Sendable {
   }
 
   private func tell(_ line: String, _ output: String, _ remedy: String) {
-    say(line)
+    // A message of several lines is one message: none of its lines looks like another's beginning.
+    say(Self.indented(line))
     let output = String(output.reversed().drop(while: \.isWhitespace).reversed())
     for line in output.split(separator: "\n", omittingEmptySubsequences: false) where !output.isEmpty { say("  | \(line)") }
-    if !remedy.isEmpty { say("  \(styled("next:", .bold)) \(remedy)") }
+    if !remedy.isEmpty { say("  \(styled("next:", .bold)) \(Self.indented(remedy))") }
+  }
+
+  private static func indented(_ text: String) -> String {
+    text.split(separator: "\n", omittingEmptySubsequences: false).joined(separator: "\n    ")
   }
 
   /// Asks on a terminal; false for anything but yes.
   func confirms(_ question: String) -> Bool {
-    write("\(question) [y/N] ", to: STDERR_FILENO)
+    write("\(Self.rendered(question)) [y/N] ", to: STDERR_FILENO)
     guard let answer = readLine(strippingNewline: true) else { return false }
     return ["y", "yes"].contains(answer.lowercased())
   }

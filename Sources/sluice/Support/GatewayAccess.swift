@@ -12,9 +12,9 @@ enum GatewayAccess {
     let fleet = workspace.fleet
     return SluiceGatewayDriver(
       dialer: BridgeDialer(
-        connect: { name in
+        start: { name, command in
           guard let host = fleet.host(name) else { throw GatewayUnreachable("host \(name) is in no manifest") }
-          return try await hosts.connection(to: host)
+          return try await hosts.stream(command, on: host)
         },
         command: { id in
           guard let host = fleet.host(id.host) else { return "false" }

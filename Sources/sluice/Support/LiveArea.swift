@@ -1,4 +1,5 @@
 import Glibc
+import SluiceModel
 
 /// Lines at the bottom of a terminal that are drawn again and again in the same place. It only makes the text; who writes it writes it in one go.
 struct LiveArea {
@@ -7,9 +8,10 @@ struct LiveArea {
     var plain: String
     var styled: String
 
+    /// `plain` may be anything, `styled` may hold a console's marks beside.
     init(_ plain: String, styled: String? = nil) {
-      self.plain = plain
-      self.styled = styled ?? plain
+      self.plain = PlainText.clean(plain)
+      self.styled = styled ?? self.plain
     }
   }
 
@@ -33,11 +35,11 @@ struct LiveArea {
   /// The cursor is at the start of the line below the area before and after.
   mutating func text(above: [String], lines: [Line], size: Size) -> String {
     var text = clear(size)
-    for line in above { text += line + "\n" }
+    for line in above { text += Console.rendered(line) + "\n" }
     let fitting = Self.fit(lines, rows: size.rows - 1)
     for line in fitting {
       let cut = Self.cut(line, size.columns - 1)
-      text += cut.styled + "\n"
+      text += Console.rendered(cut.styled) + "\n"
       drawn.append(cut.plain.count)
     }
     return text

@@ -1,4 +1,5 @@
 import Foundation
+import SluiceLocal
 import SluiceModel
 
 /// Wall times as people read them: always with the zone.
@@ -32,28 +33,44 @@ enum TimeText {
     return formatter.string(from: date)
   }
 
-  /// Reads `2026-11-21T04:00:00Z`, with an offset, or in local time without one; `04:00` or `04:00:30` today; nil otherwise.
-  static func parse(_ text: String, now: Date = Date()) -> WallTime? {
+  /// What a person's words for a time come to.
+  enum Reading {
+    case time(WallTime)
+    /// Why it is none or not one, and what to say instead.
+    case refused(String, remedy: String)
+    case notATime
+  }
+
+  /// Reads `2026-11-21T04:00:00Z`, with an offset, or in local time without one; `04:00` or `04:00:30` today.
+  static func read(_ text: String, now: Date = Date(), zone: TimeZone = .current) -> Reading {
     let iso = ISO8601DateFormatter()
     for options: ISO8601DateFormatter.Options in [[.withInternetDateTime], [.withInternetDateTime, .withFractionalSeconds]] {
       iso.formatOptions = options
-      if let date = iso.date(from: text) { return wall(date) }
+      if let date = iso.date(from: text) { return .time(wall(date)) }
     }
-    let formatter = DateFormatter()
-    formatter.locale = Locale(identifier: "en_US_POSIX")
-    for format in ["yyyy-MM-dd'T'HH:mm:ss", "yyyy-MM-dd'T'HH:mm"] {
-      formatter.dateFormat = format
-      if let date = formatter.date(from: text) { return wall(date) }
+    switch TimeOfDay.read(text, now: now, zone: zone) {
+    case .moment(let date): return .time(wall(date))
+    case .leaptOver(let next):
+      return .refused(
+        "\(text) does not exist in \(zone.identifier): its clocks are put forward over it",
+        remedy: "say \(withOffset(next, zone)), or a time before or after the change")
+    case .twice(let first, let second):
+      return .refused(
+        "\(text) comes twice in \(zone.identifier): its clocks are put back over it",
+        remedy: "say \(withOffset(first, zone)) for the first, \(withOffset(second, zone)) for the second")
+    case .notATime: return .notATime
     }
-    for format in ["HH:mm:ss", "HH:mm"] {
-      formatter.dateFormat = format
-      guard let clock = formatter.date(from: text) else { continue }
-      let parts = Calendar.current.dateComponents([.hour, .minute, .second], from: clock)
-      if let date = Calendar.current.date(bySettingHour: parts.hour ?? 0, minute: parts.minute ?? 0, second: parts.second ?? 0, of: now) {
-        return wall(date)
-      }
-    }
-    return nil
+  }
+
+  /// The moment that was meant, where there is just one.
+  static func parse(_ text: String) -> WallTime? { if case .time(let time) = read(text) { time } else { nil } }
+
+  /// `2027-03-28T03:30:00+02:00`
+  private static func withOffset(_ date: Date, _ zone: TimeZone) -> String {
+    let formatter = ISO8601DateFormatter()
+    formatter.timeZone = zone
+    formatter.formatOptions = [.withInternetDateTime]
+    return formatter.string(from: date)
   }
 
   private static func wall(_ date: Date) -> WallTime { WallTime(milliseconds: Int64((date.timeIntervalSince1970 * 1000).rounded())) }
