@@ -91,8 +91,16 @@ package final class SSHConnection: Sendable {
 
   /// Tries out how many sessions the server lets be open beside those that are, up to `most`; nothing is run. Throws `SSHError`.
   package func countSessions(upTo most: Int) async throws -> Int {
-    do { return try await session.countSessions(upTo: most).get() } catch let failure as LibSSH2Failure {
-      throw session.lostError(failure.message)
+    var tries = 0
+    while true {
+      let count: Int
+      do { count = try await session.countSessions(upTo: most).get() } catch let failure as LibSSH2Failure {
+        throw session.lostError(failure.message)
+      }
+      tries += 1
+      // One that has just ended may still be counted over there.
+      if count > 0 || tries == 3 { return count }
+      try await Task.sleep(for: .milliseconds(100))
     }
   }
 

@@ -346,7 +346,7 @@ extension SSHSession {
           step: { [weak self] library in
             let progress = probe.step(library)
             if case .finished = progress {
-              if probe.count < most { self?.expectSessions(probe.count) }
+              if probe.count > 0, probe.count < most { self?.expectSessions(probe.count) }
               promise.succeed(probe.count)
             }
             if case .endsSession(let failure) = progress { promise.fail(failure) }
