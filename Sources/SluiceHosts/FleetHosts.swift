@@ -20,7 +20,8 @@ package struct HostOptions: Sendable {
   package static let defaultSSH = SSHOptions(connectTimeout: .seconds(5), authTimeout: .seconds(20), keepAlive: .seconds(2))
 
   package init(
-    ssh: SSHOptions = HostOptions.defaultSSH, scriptTime: Duration = .seconds(60), scriptStart: Duration = .seconds(15), packedArtifacts: Int = 2
+    ssh: SSHOptions = HostOptions.defaultSSH, scriptTime: Duration = .seconds(60), scriptStart: Duration = .seconds(15),
+    packedArtifacts: Int = 2
   ) {
     self.ssh = ssh
     self.scriptTime = scriptTime

@@ -254,11 +254,13 @@ extension HostReport {
     guard host.slots > 0 else { return }
     for run in limited where run.limits != Limits() {
       let wanted = [run.limits.cpuBasisPoints.map { _ in "cpu" }, run.limits.memoryBytes.map { _ in "memory" }].compactMap { $0 }
-      let what = "the \(wanted.joined(separator: " and ")) limit\(wanted.count == 1 ? "" : "s") of \(run.service)"
+      func named(_ kinds: [String]) -> String {
+        "the \(kinds.joined(separator: " and ")) limit\(kinds.count == 1 ? "" : "s") of \(run.service)"
+      }
       if run.runtime == .process || host.runtime(for: run.runtime) == .process || runtime == .process {
         problems.append(
           .init(
-            "\(what) cannot be enforced: services run under Sluice's own supervisor there, which has none, so that a release is refused",
+            "\(named(wanted)) cannot be enforced: services run under Sluice's own supervisor there, which has none, so that a release is refused",
             remedy: "Set ssh.become: sudo where systemd runs, or leave run.limits out, or keep \(run.service) off this host by placement.",
             isWarning: true))
       } else if let controllers {
@@ -266,7 +268,7 @@ extension HostReport {
         guard !missing.isEmpty else { continue }
         problems.append(
           .init(
-            "\(what) would be ignored: its kernel has no cgroup controller for \(missing.joined(separator: " and "))",
+            "\(named(missing)) would be ignored: its kernel has no cgroup controller for \(missing.joined(separator: " and "))",
             remedy: missing.contains("memory")
               ? "Switch it on (kernel command line cgroup_enable=memory, or the container's delegation), or leave run.limits out."
               : "Switch it on (the kernel's configuration, or the container's delegation), or leave run.limits out.", isWarning: true))

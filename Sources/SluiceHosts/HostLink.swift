@@ -147,7 +147,9 @@ actor HostLink {
   private func asking<Value: Sendable>(_ send: @Sendable (SSHConnection) async throws -> Value) async throws -> Value {
     for _ in 0..<3 {
       let connection = try await connection()
-      do { return try await send(connection) } catch let error as SSHError where error.code == .tooManySessions && connection.lastingCount > 0 {
+      do { return try await send(connection) } catch let error as SSHError
+        where error.code == .tooManySessions && connection.lastingCount > 0
+      {
         sessionLimit = min(sessionLimit, connection.sessionLimit)
         guard current === connection else { continue }
         further.append(connection)

@@ -80,10 +80,10 @@ struct SSHConfigScan {
 
   private mutating func include(_ name: String, folder: String, under patterns: [String]?, depth: Int) {
     // Variables and tokens are OpenSSH's to expand.
-    guard depth <= Self.depthLimit, !name.contains("$"), !name.contains("%") else { return blocks.append(nil) }
+    let isAnothersHome = name.hasPrefix("~") && !name.hasPrefix("~/")
+    guard depth <= Self.depthLimit, !name.contains("$"), !name.contains("%"), !isAnothersHome else { return blocks.append(nil) }
     let home = SystemEnvironment.accountHome ?? SystemEnvironment.home
     let path = name.hasPrefix("/") ? name : name.hasPrefix("~/") ? home + name.dropFirst() : "\(folder)/\(name)"
-    guard !path.hasPrefix("~") else { return blocks.append(nil) }
     var found = glob_t()
     defer { globfree(&found) }
     guard glob(path, 0, nil, &found) == 0 else { return }

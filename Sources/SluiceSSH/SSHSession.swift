@@ -302,7 +302,8 @@ extension SSHSession {
   private var sessionsHeld: SSHError {
     SSHError(
       .channel, .tooManySessions, host: host,
-      cause: "the server lets \(sessionLimit) \(sessionLimit == 1 ? "session" : "sessions") be open on a connection, and what lasts holds them all",
+      cause:
+        "the server lets \(sessionLimit) \(sessionLimit == 1 ? "session" : "sessions") be open on a connection, and what lasts holds them all",
       remedy: "Raise MaxSessions (10 unless set) in its sshd_config.")
   }
 

@@ -34,7 +34,10 @@ extension EndToEnd {
       follower.send(SIGINT)
       let lines = follower.out.split(separator: "\n")
       #expect(lines.contains { $0.hasPrefix("shop/3 ") && $0.hasSuffix(": begun\\u{202e}") }, "\(follower.out)")
-      #expect((follower.out + follower.error).unicodeScalars.allSatisfy { $0 == "\n" || ($0.value >= 0x20 && $0.value != 0x7F && $0.value != 0x202E) })
+      #expect(
+        (follower.out + follower.error).unicodeScalars.allSatisfy {
+          $0 == "\n" || ($0.value >= 0x20 && $0.value != 0x7F && $0.value != 0x202E)
+        })
       let raw = try await site.sluice("logs", "shop", "--raw")
       #expect(raw.status == 0 && raw.out.contains("\u{1B}[2Jbegun\u{202E}"), "\(raw.all)")
     }

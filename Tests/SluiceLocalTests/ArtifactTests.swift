@@ -136,7 +136,8 @@ import Testing
     _ = try await packer.pack(.path("rel.tgz"), baseDirectory: directory.path)
     try directory.link("rel/venv/here", to: "\(directory.path)/rel/venv/bin")
     let error = try await refusal(.directory("rel"))
-    #expect(error.message.contains("rel/venv/here") && error.message.contains("this machine") && error.remedy.contains("ln -sr"), "\(error)")
+    #expect(
+      error.message.contains("rel/venv/here") && error.message.contains("this machine") && error.remedy.contains("ln -sr"), "\(error)")
   }
 
   @Test func `the link that leads out is the one that is named, in a directory and in an archive`() async throws {

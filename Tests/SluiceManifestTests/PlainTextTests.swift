@@ -23,7 +23,9 @@ struct PlainTextTests {
   @Test("Whatever it holds, what comes out is plain, and cleaning it again changes nothing")
   func property() {
     var generator = Numbers(state: 42)
-    let pool: [Unicode.Scalar] = ["\u{1B}", "[", "]", "\\", "\u{07}", "\u{9B}", "\u{9C}", "\u{90}", "m", "1", ";", "\n", "\r", "a", "ä", "\u{202E}", "\u{7F}"]
+    let pool: [Unicode.Scalar] = [
+      "\u{1B}", "[", "]", "\\", "\u{07}", "\u{9B}", "\u{9C}", "\u{90}", "m", "1", ";", "\n", "\r", "a", "ä", "\u{202E}", "\u{7F}",
+    ]
     for _ in 0..<2_000 {
       var text = String.UnicodeScalarView()
       for _ in 0..<Int.random(in: 0...12, using: &generator) { text.append(pool.randomElement(using: &generator)!) }

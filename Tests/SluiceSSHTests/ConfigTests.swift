@@ -38,7 +38,8 @@ struct ConfigTests {
     #expect((own.hostname, own.user, own.port) == (asked.hostname, asked.user, asked.port))
     #expect(own.userKnownHostsFiles == asked.userKnownHostsFiles && own.globalKnownHostsFiles == asked.globalKnownHostsFiles)
     #expect(Set(asked.identityFiles).isSubset(of: own.identityFiles) && own.identitiesOnly == asked.identitiesOnly)
-    #expect(try await SSHConfig.resolve(host: "a", configFile: "/dev/null")?.user == SSHConfig.defaults(host: "a", user: nil, port: nil).user)
+    #expect(
+      try await SSHConfig.resolve(host: "a", configFile: "/dev/null")?.user == SSHConfig.defaults(host: "a", user: nil, port: nil).user)
   }
 
   @Test("The output of ssh -G is read, with tokens and tildes expanded")

@@ -62,7 +62,9 @@ struct KnownHostsTests {
 
   @Test("Written-out names, patterns, negations and hashed names keep the file's order")
   func order() {
-    let known = parsed("*.x \(Self.curve.line)\na.x \(Self.first.line)\n\(KnownHosts.Entry.hashedHosts("a.x")) \(Self.second.line)\nA.X,b \(Self.first.line)")
+    let known = parsed(
+      "*.x \(Self.curve.line)\na.x \(Self.first.line)\n\(KnownHosts.Entry.hashedHosts("a.x")) \(Self.second.line)\nA.X,b \(Self.first.line)"
+    )
     #expect(known.keyTypes(host: "a.x") == ["ecdsa-sha2-nistp256", "ssh-ed25519"])
     guard case .trusted(let entry) = known.verdict(on: Self.first, host: "a.x") else { return #expect(Bool(false), "trusted") }
     #expect(entry.line == 2)

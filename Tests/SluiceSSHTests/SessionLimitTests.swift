@@ -32,7 +32,8 @@ struct SessionLimitTests {
     try await SSHServer.run(["MaxSessions 0"]) { server in
       let connection = try await server.connect()
       let error = await sshError { try await connection.execute("true") }
-      #expect(error?.code == .tooManySessions && error?.inDoubt == false && error?.description.contains("MaxSessions") == true, "\(error as Any)")
+      #expect(
+        error?.code == .tooManySessions && error?.inDoubt == false && error?.description.contains("MaxSessions") == true, "\(error as Any)")
       await connection.close()
     }
   }

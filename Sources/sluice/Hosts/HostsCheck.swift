@@ -135,7 +135,8 @@ struct HostsCheck: AsyncParsableCommand {
       latencyMilliseconds: report.latency.map(milliseconds), user: report.user, initSystem: report.initSystem,
       runtime: report.runtime?.rawValue, architecture: report.architecture, system: report.system, kernel: report.kernel, cpus: report.cpus,
       memoryBytes: report.memory, diskFreeBytes: report.diskFree, clockDifferenceMilliseconds: report.clockDifference,
-      forwarding: report.forwarding, sessions: report.sessions, limits: report.controllers?.filter { $0 != "none" }, missingTools: report.missingTools, portsTaken: report.portsTaken,
+      forwarding: report.forwarding, sessions: report.sessions, limits: report.controllers?.filter { $0 != "none" },
+      missingTools: report.missingTools, portsTaken: report.portsTaken,
       problems: report.problems.map { Row.Trouble(severity: $0.isWarning ? "warning" : "error", message: $0.message, remedy: $0.remedy) })
   }
 }

@@ -23,7 +23,9 @@ struct SwitchOptions: ParsableArguments {
 
   func validate() throws {
     if cancel, at != nil || wait { throw ValidationError("--cancel goes with neither --at nor --wait") }
-    if let at, case .notATime = TimeText.read(at) { throw ValidationError("--at \(at) is no time: 2026-11-21T04:00:00Z, or 04:00 for today") }
+    if let at, case .notATime = TimeText.read(at) {
+      throw ValidationError("--at \(at) is no time: 2026-11-21T04:00:00Z, or 04:00 for today")
+    }
   }
 }
 
@@ -207,7 +209,9 @@ struct SwitchAction {
       // A gateway's number is not to be trusted with arithmetic.
       let clock = min(max(status.clock.milliseconds, 0), 1 << 52)
       let difference = clock - (before.milliseconds + after.milliseconds) / 2
-      console.say("\(id): its clock is \(ClockWords.text(abs(difference))) \(difference < 0 ? "behind" : "ahead"); it will switch at \(TimeText.utc(at))")
+      console.say(
+        "\(id): its clock is \(ClockWords.text(abs(difference))) \(difference < 0 ? "behind" : "ahead"); it will switch at \(TimeText.utc(at))"
+      )
       if abs(difference) > 500 {
         console.complain(
           "the clock of \(id) is \(ClockWords.text(abs(difference))) \(difference < 0 ? "behind" : "ahead of") this machine's, which is more than 500 ms",

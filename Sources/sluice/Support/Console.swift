@@ -31,7 +31,9 @@ struct Console: Sendable {
   func styled(_ text: String, _ style: Style) -> String { colors ? "\(Self.mark)\(style.rawValue)m\(text)\(Self.mark)0m" : text }
 
   /// Text of this program's own making that has its colours already, made of plain parts.
-  func admitted(_ text: String) -> String { text.split(separator: "\u{1B}[", omittingEmptySubsequences: false).joined(separator: Self.mark) }
+  func admitted(_ text: String) -> String {
+    text.split(separator: "\u{1B}[", omittingEmptySubsequences: false).joined(separator: Self.mark)
+  }
 
   /// What a terminal gets of text with marks: their colours, and everything else plain.
   static func rendered(_ text: String) -> String {

@@ -32,7 +32,9 @@ struct Workspace {
   static func read(_ files: [String], _ console: Console, onError code: ExitCode, asResult: Bool = false) throws -> Manifests {
     let result = ManifestReader.read(paths: files)
     let tell = asResult ? console.result : console.say
-    for diagnostic in result.diagnostics { tell(console.admitted(diagnostic.rendered(color: asResult ? console.drawsResults : console.colors))) }
+    for diagnostic in result.diagnostics {
+      tell(console.admitted(diagnostic.rendered(color: asResult ? console.drawsResults : console.colors)))
+    }
     guard let manifests = result.manifests else {
       let errors = "\(result.errors.count) error\(result.errors.count == 1 ? "" : "s")"
       let warnings = "\(result.warnings.count) warning\(result.warnings.count == 1 ? "" : "s")"
