@@ -17,6 +17,7 @@ struct AdminAPI {
       case (2, "v1") where parts[1] == "status": return try get(method) { control.status() }
       case (2, "v1") where parts[1] == "watch":
         guard method == "GET" else { throw AdminError.method(method) }
+        guard !control.watchers.isFull else { throw AdminError.watchers }
         return control.status().map { .watch($0) }
       case (3, "v1") where parts[1] == "gateway": return try gateway(method, parts[2])
       case (3..., "v1") where parts[1] == "services":
@@ -31,7 +32,7 @@ struct AdminAPI {
   private func metrics(_ method: String) throws(AdminError) -> EventLoopFuture<Reply> {
     guard method == "GET" else { throw AdminError.method(method) }
     return control.tallies().and(control.status()).map { tallies, status in
-      .text(Metrics.text(tallies, connections: status.connections))
+      .text(Metrics.text(tallies, control.figures(connections: status.connections)))
     }
   }
 
@@ -136,6 +137,9 @@ extension AdminError {
   static func method(_ method: String) -> AdminError {
     AdminError(reason: .method, error: "\(method) does nothing here", remedy: "use another method")
   }
+
+  static let watchers = AdminError(
+    reason: .ending, error: "\(WatchHub.limit) watch this gateway already", remedy: "end one of them, or ask for /v1/status")
 
   static func noPath(_ path: String) -> AdminError {
     AdminError(reason: .notFound, error: "nothing is at \(path)", remedy: "GET /v1/status tells what there is")

@@ -9,6 +9,10 @@ final class AdminConnection: ChannelInboundHandler {
 
   /// A record copy is the largest thing sent here.
   static let bodyLimit = 16 * 1_048_576
+  /// What is read ahead of its turn. In octets.
+  static let aheadLimit = 65_536
+  /// A connection on which nothing moves is closed after this: whoever left it open is gone. It is longer than any controller waits.
+  static let idle = TimeAmount.minutes(10)
 
   /// What an admin request comes to.
   enum Reply {
@@ -24,26 +28,78 @@ final class AdminConnection: ChannelInboundHandler {
   /// The client has shut its side: nothing follows what has been read. A bridge whose input ends does so.
   private var inputClosed = false
   private var watching = false
+  private var silence = WatchHub.Silence()
+  private var readsPaused = false
+  /// Of the reads: rises with each.
+  private var moves = 0
+  private var idleTimer: Scheduled<Void>?
 
   init(api: AdminAPI) { self.api = api }
+
+  func channelActive(context: ChannelHandlerContext) {
+    guard api.control.adminConnections < ControlPlane.adminConnectionLimit else { return context.close(promise: nil) }
+    api.control.adminConnections += 1
+    let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
+    context.channel.closeFuture.whenComplete { _ in
+      bound.value.api.control.adminConnections -= 1
+      bound.value.idleTimer?.cancel()
+    }
+    watchIdle(context, since: moves)
+  }
+
+  private func watchIdle(_ context: ChannelHandlerContext, since: Int) {
+    let bound = NIOLoopBound((self, context), eventLoop: context.eventLoop)
+    idleTimer = context.eventLoop.scheduleTask(in: Self.idle) {
+      let (this, context) = bound.value
+      guard !this.watching else { return }
+      if this.moves == since, !this.busy { context.close(promise: nil) } else { this.watchIdle(context, since: this.moves) }
+    }
+  }
 
   func channelRead(context: ChannelHandlerContext, data: NIOAny) {
     guard !watching else { return }
     var buffer = unwrapInboundIn(data)
+    moves += 1
     received.writeBuffer(&buffer)
     serve(context)
+  }
+
+  func channelWritabilityChanged(context: ChannelHandlerContext) {
+    guard context.channel.isWritable, !watching else { return }
+    serve(context)
+    closeIfDone(context)
+  }
+
+  /// Nothing is read on while requests wait, or answers that nobody has taken.
+  private func updateReading(_ context: ChannelHandlerContext) {
+    let wanted = watching || (context.channel.isWritable && (!busy || received.readableBytes <= Self.aheadLimit))
+    guard wanted == readsPaused else { return }
+    readsPaused = !wanted
+    context.channel.setReading(wanted)
   }
 
   func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
     guard let event = event as? ChannelEvent, event == .inputClosed else { return context.fireUserInboundEventTriggered(event) }
     inputClosed = true
-    if !busy, !watching { context.close(promise: nil) }
+    closeIfDone(context)
+  }
+
+  /// The client's side is shut, and what could be answered has been: the connection ends once all is written.
+  private func closeIfDone(_ context: ChannelHandlerContext) {
+    guard inputClosed, !busy, !watching, received.readableBytes == 0 || context.channel.isWritable else { return }
+    let channel = context.channel
+    context.writeAndFlush(wrapOutboundOut(ByteBuffer())).whenComplete { _ in channel.close(promise: nil) }
   }
 
   func errorCaught(context: ChannelHandlerContext, error: any Error) { context.close(promise: nil) }
 
   private func serve(_ context: ChannelHandlerContext) {
-    guard !busy, !watching, received.readableBytes > 0 else { return }
+    serveNext(context)
+    if context.channel.isActive { updateReading(context) }
+  }
+
+  private func serveNext(_ context: ChannelHandlerContext) {
+    guard !busy, !watching, context.channel.isWritable, received.readableBytes > 0 else { return }
     switch received.withUnsafeReadableBytes({ head.scan($0, limits: ScanLimits(), trusted: true) }) {
     case .more: return
     case .fault(let fault):
@@ -113,7 +169,7 @@ final class AdminConnection: ChannelInboundHandler {
       written.futureResult.whenComplete { _ in channel.close(promise: nil) }
     } else {
       serve(context)
-      if inputClosed, !busy, !watching { context.close(promise: nil) }
+      closeIfDone(context)
     }
   }
 
@@ -123,14 +179,17 @@ final class AdminConnection: ChannelInboundHandler {
     let head = "HTTP/1.1 200 OK\r\nContent-Type: application/x-ndjson\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
     var buffer = ByteBuffer(string: head)
     if var line = WatchHub.chunk(.snapshot(gateway: snapshot)) { buffer.writeBuffer(&line) }
+    WatchHub.bound(context.channel, snapshot: buffer.readableBytes)
     context.writeAndFlush(wrapOutboundOut(buffer), promise: nil)
     api.control.watchers.add(context.channel)
     api.control.noteAll()
     api.control.tellTraffic(all: true)
+    updateReading(context)
     let channel = context.channel
+    let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
     let heartbeat = context.eventLoop.scheduleRepeatedTask(initialDelay: .seconds(1), delay: .seconds(1)) { _ in
       guard let line = WatchHub.chunk(.heartbeat(clock: wallTime())) else { return }
-      if channel.isWritable { channel.writeAndFlush(line, promise: nil) } else { channel.close(promise: nil) }
+      if channel.isWritable, !bound.value.silence.isOver(channel) { channel.writeAndFlush(line, promise: nil) } else { channel.close(promise: nil) }
     }
     channel.closeFuture.whenComplete { _ in heartbeat.cancel() }
   }

@@ -10,13 +10,9 @@ extension ClientConnection {
       replaySize += piece.readableBytes
       if upstream != nil, replaySize > Self.replayLimit { replay = nil } else { replay!.append(piece) }
     }
-    if let upstream {
-      upstream.send(piece)
-      if !upstream.isWritable { pauseReading() }
-    } else if replaySize > Self.replayLimit {
-      pauseReading()
-    }
+    upstream?.send(piece)
     if buffer.readableBytes > 0 { inbound = buffer }
+    if upstream == nil { updateReading() }
   }
 
   /// Reads on what the client still sends after an early answer, so that the next request can be found.

@@ -23,6 +23,7 @@ extension ClientConnection {
       replaySize += piece.readableBytes
     }
     if inbound!.readableBytes == 0 { inbound = nil }
+    if !body.isDone, inputEnded { return leaveUnfinished() }
     armForTarget()
     send(to: target)
   }
@@ -52,7 +53,7 @@ extension ClientConnection {
     // Only a reused connection may turn out to have been closing, and only then is anything sent twice.
     if !connection.isReused || replaySize > Self.replayLimit { replay = nil }
     if !inReadCycle { connection.flush() }
-    resumeReading()
+    updateReading()
   }
 
   /// No connection came about: nothing of the request has left, so any other target may have it.
@@ -66,7 +67,7 @@ extension ClientConnection {
       send(to: other)
       return
     }
-    fail(timedOut ? .tooSlow : .unreachable)
+    fail(timedOut ? .connectTooSlow : .unreachable)
   }
 
   /// The target's connection ended before any of the answer was passed on. `silent`: nothing of an answer had come.
@@ -82,12 +83,13 @@ extension ClientConnection {
     fail(.brokeOff)
   }
 
-  /// The gateway answers in the service's place.
-  func fail(_ answer: LocalAnswer) {
+  /// The gateway answers in the service's place, because of its target. `cause` and `example` tell what in its answer.
+  func fail(_ answer: LocalAnswer, cause: String = "", example: String = "") {
+    let failed = target
     settle(.failed)
     dropUpstream()
     state = .idle
-    self.answer(answer)
+    self.answer(answer, from: failed, cause: cause, example: example)
     processInbound()
   }
 
@@ -113,15 +115,12 @@ extension ClientConnection {
     if body.isDone, keepAlive {
       state = .idle
       worker.wheel.set(self, ticks: worker.keepAliveTicks)
-      if inbound != nil {
-        resumeReading()
-        processInbound()
-      }
+      if inbound != nil || inputEnded { processInbound() } else { updateReading() }
     } else if keepAlive {
       state = .discarding
       discarded = 0
       worker.wheel.set(self, ticks: worker.headTicks)
-      resumeReading()
+      updateReading()
       if var rest = inbound {
         inbound = nil
         discard(&rest)
@@ -133,7 +132,8 @@ extension ClientConnection {
   }
 
   /// The target broke off, or broke the protocol, after part of its answer had been passed on. The client must see that it is not whole.
-  func answerBroke(reset: Bool) {
+  func answerBroke(reset: Bool, cause: String = "") {
+    if let service { worker.fault(.answerCut, service, target, cause: cause) }
     settle(.cutOff)
     upstream = nil
     cutClient(reset: reset)
@@ -172,10 +172,12 @@ extension ClientConnection {
 
   func exchangeExpired() {
     if answering {
+      if takesMore { service.map { worker.fault(.answerCut, $0, target, cause: "nothing more came within the idle timeout") } }
       if !takesMore { forgetPlacement() }
       return leave(.cutOff)
     }
-    if body.isDone || connecting != nil { return fail(.tooSlow) }
+    if connecting != nil { return fail(.connectTooSlow) }
+    if body.isDone { return fail(.tooSlow) }
     // The client stopped sending in the middle of its body.
     settle(.gone)
     dropUpstream()
@@ -184,7 +186,8 @@ extension ClientConnection {
   }
 
   /// Answers from here. The head of the request has been consumed, or will never be.
-  func answer(_ answer: LocalAnswer) {
+  func answer(_ answer: LocalAnswer, from failed: LoopTarget? = nil, cause: String = "", example: String = "") {
+    if let fault = answer.fault, let service { worker.fault(fault, service, failed, cause: cause, example: example) }
     if !body.isDone, expectsContinue || body.isLost { keepAlive = false }
     let keep = keepAlive
     write(withOutbound { answer.write(into: &$0, keepAlive: keep, minor: minor, headOnly: toHead) })
@@ -204,8 +207,8 @@ extension ClientConnection {
     worker.wheel.set(self, ticks: service.idleTicks)
     if let early = inbound, early.readableBytes > 0 { upstream.send(early) }
     inbound = nil
-    resumeReading()
     upstream.flush()
+    updateReading()
   }
 
   func touchTunnel() { worker.wheel.set(self, ticks: service?.idleTicks ?? worker.keepAliveTicks) }

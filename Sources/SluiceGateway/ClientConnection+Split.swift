@@ -16,6 +16,7 @@ extension ClientConnection {
     let before = lane
     let other = service.move(from: target, &lane, last: attempts == Self.attemptLimit - 1)
     if before == .canary, lane == .serving { placement?.spilled = true }
+    if other != nil { worker.moved(service, from: target) }
     return other
   }
 

@@ -26,8 +26,6 @@ final class ClientConnection: Timed, ChannelInboundHandler {
 
   /// What a request may have sent before its connection to a target stands, or to be sent again. In octets.
   static let replayLimit = 65_536
-  /// What a client may send ahead before it is not read any more. In octets.
-  static let pipelineLimit = 65_536
   /// What is read and dropped after an early answer before the connection is closed instead. In octets.
   static let discardLimit = 1_048_576
   static let lingerTicks = 20
@@ -69,10 +67,14 @@ final class ClientConnection: Timed, ChannelInboundHandler {
   var discarded = 0
 
   private(set) var inReadCycle = false
+  /// What waits to be written to the client.
+  var gate = OutboundGate()
   private var needsFlush = false
   private var processing = false
-  private var readsPaused = false
-  private var inputClosed = false
+  var readsPaused = false
+  var inputClosed = false
+  /// More was sent ahead than is kept: nothing after what is there can be read.
+  var overflowed = false
   private var lastBuffered = -1
 
   init(worker: LoopWorker) { self.worker = worker }
@@ -89,7 +91,11 @@ final class ClientConnection: Timed, ChannelInboundHandler {
   private func opened() {
     identity = ClientIdentity(remote: context.channel.remoteAddress, networks: worker.settings.trusted)
     worker.wheel.set(self, ticks: worker.headTicks)
-    worker.opened(self)
+    switch worker.opened(self) {
+    case .taken: break
+    case .refused: turnAway()
+    case .dropped: close()
+    }
   }
 
   func channelRead(context: ChannelHandlerContext, data: NIOAny) {
@@ -97,14 +103,16 @@ final class ClientConnection: Timed, ChannelInboundHandler {
     var buffer = unwrapInboundIn(data)
     switch state {
     case .idle:
-      take(&buffer)
+      keep(&buffer)
       processInbound()
     case .exchanging where !body.isDone: forwardBody(&buffer)
     case .discarding: discard(&buffer)
     case .tunnel:
       worker.wheel.set(self, ticks: service?.idleTicks ?? worker.keepAliveTicks)
       upstream?.send(buffer)
-    case .held, .exchanging: keep(&buffer)
+    case .held, .exchanging:
+      keep(&buffer)
+      updateReading()
     case .lingering, .closed: break
     }
   }
@@ -116,8 +124,18 @@ final class ClientConnection: Timed, ChannelInboundHandler {
   }
 
   func channelWritabilityChanged(context: ChannelHandlerContext) {
-    guard state == .exchanging || state == .tunnel else { return }
-    upstream?.setReading(context.channel.isWritable)
+    gate.isUnwritable = !context.channel.isWritable
+    gateChanged()
+  }
+
+  /// The client takes more, or no more for now.
+  private func gateChanged() {
+    switch state {
+    case .exchanging, .tunnel: upstream?.setReading(!gate.isFull)
+    // That it is full is looked at after the flush: most often nothing waits then.
+    case .idle where !gate.isFull: processInbound()
+    case .idle, .held, .discarding, .lingering, .closed: break
+    }
   }
 
   func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
@@ -125,23 +143,7 @@ final class ClientConnection: Timed, ChannelInboundHandler {
       context.fireUserInboundEventTriggered(event)
       return
     }
-    inputClosed = true
-    switch state {
-    case .idle, .lingering, .discarding: close()
-    case .held:
-      // Most have left altogether: what nobody waits for is not done later. One that only shut its side is told.
-      keepAlive = false
-      service?.abandon(self)
-      state = .idle
-      dropHead()
-      answer(.heldTooLong)
-    case .exchanging:
-      // A client that shuts its side after a whole request still waits for the answer (RFC 9112 section 9.6).
-      keepAlive = false
-      if !body.isDone { leave(.gone) }
-    case .tunnel: upstream?.closeOutput()
-    case .closed: break
-    }
+    inputEnds()
   }
 
   func errorCaught(context: ChannelHandlerContext, error: any Error) { close() }
@@ -162,22 +164,19 @@ final class ClientConnection: Timed, ChannelInboundHandler {
 
   // MARK: Reading heads
 
-  private func take(_ buffer: inout ByteBuffer) {
-    if inbound == nil || inbound!.readableBytes == 0 { inbound = buffer } else { inbound!.writeBuffer(&buffer) }
-  }
-
-  /// Sent ahead of its turn: kept, within bounds.
-  private func keep(_ buffer: inout ByteBuffer) {
-    take(&buffer)
-    if inbound!.readableBytes > Self.pipelineLimit { pauseReading() }
-  }
-
-  /// Serves what has been read as far as possible.
+  /// Serves what has been read as far as possible: while an answer waits to be read by the client, the next request waits too.
   func processInbound() {
     guard !processing else { return }
     processing = true
-    defer { processing = false }
-    while state == .idle, let readable = inbound?.readableBytes, readable > 0 {
+    serveInbound()
+    processing = false
+    if ahead == 0 { inbound = nil }
+    endIfNothingFollows()
+    updateReading()
+  }
+
+  private func serveInbound() {
+    while state == .idle, !gate.isFull, let readable = inbound?.readableBytes, readable > 0 {
       let outcome = inbound!.withUnsafeReadableBytes { octets in
         headMayBeComplete(octets) ? head.scan(octets, limits: worker.scanLimits, trusted: identity.trusted) : .more
       }
@@ -216,7 +215,7 @@ final class ClientConnection: Timed, ChannelInboundHandler {
   private func begin() {
     searched = 0
     minor = head.minor
-    keepAlive = head.keepAlive && !worker.ending && !inputClosed
+    keepAlive = head.keepAlive && !worker.ending && !(inputClosed && ahead == head.length)
     toHead = head.method == .head
     once = !head.method.isIdempotent
     wantsUpgrade = head.upgrade
@@ -239,7 +238,7 @@ final class ClientConnection: Timed, ChannelInboundHandler {
     decide(found.service)
   }
 
-  private func dropHead() { inbound!.moveReaderIndex(forwardBy: head.length) }
+  func dropHead() { inbound!.moveReaderIndex(forwardBy: head.length) }
 
   private func decide(_ service: LoopService) {
     switch service.isPlain && !isPreview ? service.admit() : admitPlaced(service) {
@@ -266,7 +265,7 @@ final class ClientConnection: Timed, ChannelInboundHandler {
       return answer(.noRoute)
     }
     decide(service)
-    if state == .idle { processInbound() }
+    if state == .idle { processInbound() } else { updateReading() }
   }
 
   // MARK: Timers
@@ -299,9 +298,9 @@ final class ClientConnection: Timed, ChannelInboundHandler {
 
   /// A slow client that still takes octets is not idle.
   private func stillDraining() -> Bool {
-    guard let context, !context.channel.isWritable || state == .idle, let options = context.channel.syncOptions,
-      let buffered = try? options.getOption(.bufferedWritableBytes), buffered > 0, buffered != lastBuffered
-    else { return false }
+    guard gate.isFull || state == .idle || state == .lingering || state == .discarding else { return false }
+    let buffered = buffered
+    guard buffered > 0, buffered != lastBuffered else { return false }
     lastBuffered = buffered
     worker.wheel.set(self, ticks: service?.idleTicks ?? worker.keepAliveTicks)
     return true
@@ -320,6 +319,7 @@ final class ClientConnection: Timed, ChannelInboundHandler {
   func write(_ buffer: ByteBuffer) {
     guard let context else { return }
     needsFlush = true
+    gate.wrote()
     context.write(wrapOutboundOut(buffer), promise: nil)
   }
 
@@ -328,22 +328,22 @@ final class ClientConnection: Timed, ChannelInboundHandler {
     guard needsFlush, let context else { return }
     needsFlush = false
     context.flush()
+    if gate.isSuspect { lookAtWrites() }
+    if gate.isFull { updateReading() }
+  }
+
+  private func lookAtWrites() {
+    guard let context, gate.look(context.channel) else { return }
+    let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
+    context.writeAndFlush(wrapOutboundOut(ByteBuffer())).whenComplete { _ in
+      bound.value.gate.passed()
+      bound.value.gateChanged()
+    }
+    gateChanged()
   }
 
   /// Flushes now unless the end of a read will.
   func flushUnlessReading() { if !inReadCycle { flush() } }
-
-  func pauseReading() {
-    guard !readsPaused, let context else { return }
-    readsPaused = true
-    context.channel.setReading(false)
-  }
-
-  func resumeReading() {
-    guard readsPaused, let context else { return }
-    readsPaused = false
-    context.channel.setReading(true)
-  }
 
   func close() {
     state = state == .exchanging || state == .held || state == .tunnel ? state : .closed
@@ -356,14 +356,18 @@ final class ClientConnection: Timed, ChannelInboundHandler {
     guard let context else { return }
     state = .lingering
     worker.wheel.set(self, ticks: Self.lingerTicks)
-    resumeReading()
+    inbound = nil
+    updateReading()
     let written = context.eventLoop.makePromise(of: Void.self)
     context.write(wrapOutboundOut(ByteBuffer()), promise: written)
     needsFlush = true
     let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
     written.futureResult.whenComplete { _ in
-      guard let context = bound.value.context else { return }
-      if lingering, !bound.value.inputClosed { context.close(mode: .output, promise: nil) } else { context.close(promise: nil) }
+      let this = bound.value
+      guard let context = this.context else { return }
+      if !lingering || this.inputClosed { return context.close(promise: nil) }
+      this.worker.wheel.set(this, ticks: Self.lingerTicks)
+      context.close(mode: .output, promise: nil)
     }
     flushUnlessReading()
   }

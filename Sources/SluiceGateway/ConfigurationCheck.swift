@@ -29,7 +29,8 @@ extension GatewayConfiguration {
     let limits = limits ?? Limits()
     return [
       ("loops", loops ?? 1, 1...256), ("limits.head", limits.head, 1_024...1_048_576), ("limits.fields", limits.fields, 8...10_000),
-      ("limits.target", limits.target, 64...max(64, limits.head)),
+      ("limits.target", limits.target, 64...max(64, limits.head)), ("limits.options", limits.options, 1...1_000),
+      ("limits.connections", limits.connections, 1...10_000_000),
     ]
   }
 

@@ -11,7 +11,35 @@ extension ControlPlane {
     seconds = loop.scheduleRepeatedTask(initialDelay: .seconds(1), delay: .seconds(1)) { [weak self] _ in
       self?.fallBackIfDue()
       self?.tellTraffic()
+      self?.tellFaults()
+      self?.lookAtPorts()
     }
+  }
+
+  private func lookAtPorts() {
+    guard !ending else { return }
+    for line in portWatch.look() { log(line) }
+  }
+
+  /// A loop has met faults.
+  func note(_ reports: [FaultReport], others: Int) {
+    loop.preconditionInEventLoop()
+    for report in reports {
+      guard let target = report.target else { continue }
+      let key = TargetKey(instance: target.instance, authority: target.authority)
+      lastFaults[report.service, default: [:]][key] = LastFault(text: report.text, at: wallTime())
+    }
+    faults.take(reports, others: others)
+    tellFaults()
+  }
+
+  private func tellFaults() {
+    for line in faults.due(now: monotonicTime()) { log(line) }
+    for name in lastFaults.keys {
+      let known = services[name]?.targets ?? [:]
+      lastFaults[name] = lastFaults[name]?.filter { known[$0.key] != nil }
+    }
+    lastFaults = lastFaults.filter { !$0.value.isEmpty }
   }
 
   /// A controller is there: it need not change anything to say so.
@@ -51,3 +79,9 @@ extension ControlPlane {
 
 /// A clock that only goes forward, for leases.
 func monotonicTime() -> Milliseconds { Milliseconds(Int64(NIODeadline.now().uptimeNanoseconds / 1_000_000)) }
+
+/// What a target did last that made the gateway answer in its place.
+struct LastFault {
+  var text: String
+  var at: WallTime
+}

@@ -27,6 +27,9 @@ final class ControlPlane: @unchecked Sendable {
   private let store: StateStore
   private let probes: ProbeRunner
   private let flag: HealthResponder.Flag
+  private let connections: ConnectionBound
+  /// Who else listens on the gateway's ports.
+  var portWatch = PortWatch()
   let log: @Sendable (String) -> Void
   var services: [ServiceName: ServiceControl] = [:]
   /// Which service has which (host, path).
@@ -46,12 +49,18 @@ final class ControlPlane: @unchecked Sendable {
   private var unsavedHealth: Set<ServiceName> = []
   private var healthTimer: Scheduled<Void>?
   let watchers = WatchHub()
+  /// Connections of the admin socket at a time: more are closed at once. Its owner alone can make them.
+  static let adminConnectionLimit = 512
+  var adminConnections = 0
   var stream = TrafficStream()
+  var faults = FaultBook()
+  /// The last fault of each target that is in a table.
+  var lastFaults: [ServiceName: [TargetKey: LastFault]] = [:]
   var seconds: RepeatedTask?
 
   init(
     loop: any EventLoop, workers: [LoopWorker], store: StateStore, probeLoop: any EventLoop, flag: HealthResponder.Flag,
-    log: @escaping @Sendable (String) -> Void,
+    connections: ConnectionBound, log: @escaping @Sendable (String) -> Void,
     probed: @escaping ProbeRunner.Report
   ) {
     self.loop = loop
@@ -59,6 +68,7 @@ final class ControlPlane: @unchecked Sendable {
     self.store = store
     self.log = log
     self.flag = flag
+    self.connections = connections
     probes = ProbeRunner(loop: probeLoop, report: probed)
     boot = "\(wallTime().milliseconds)-\(getpid())"
   }
@@ -352,7 +362,8 @@ final class ControlPlane: @unchecked Sendable {
         if self.services[name]!.counted(key, open: target.counts.open, serial: asked) { self.noteChange(name) }
       }
       self.sequence += 1
-      return self.services[name]!.status(tally, live: self.live[name] ?? Live(), sequence: self.sequence, boot: self.boot)
+      return self.services[name]!.status(
+        tally, live: self.live[name] ?? Live(), sequence: self.sequence, boot: self.boot, lastFaults: self.lastFaults[name] ?? [:])
     }
   }
 
@@ -364,8 +375,14 @@ final class ControlPlane: @unchecked Sendable {
       GatewayStatus(
         boot: self.boot, version: gatewayVersion, pid: Int(getpid()), clock: wallTime(), draining: self.draining,
         degraded: self.degraded.isEmpty ? nil : self.degraded.sorted { $0.key < $1.key }.map(\.value).joined(separator: "; "),
-        connections: open.reduce(0, +), services: found)
+        connections: open.reduce(0, +), services: found, warnings: self.portWatch.warnings)
     }
+  }
+
+  /// For `/metrics`.
+  func figures(connections: Int) -> Metrics.Gateway {
+    Metrics.Gateway(
+      connections: connections, refusedConnections: self.connections.refused, strangers: portWatch.strangers.count)
   }
 
   /// Counts for `/metrics`.

@@ -19,6 +19,8 @@ package enum HeadFault: Error, Hashable {
   case targetTooLong
   /// 431: too many octets or fields.
   case tooBig
+  /// 431: Connection names too many options.
+  case tooManyOptions
   /// 501: a transfer coding other than chunked, or CONNECT.
   case notImplemented
   /// 505.
@@ -141,6 +143,8 @@ struct ConnectionFields {
   var cuts: [Span] = []
   /// Values of Connection fields.
   private var connectionValues: [Span] = []
+  /// Options of all Connection fields.
+  private var options = 0
 
   mutating func reset() {
     contentLength = nil
@@ -149,6 +153,7 @@ struct ConnectionFields {
     keepAlive = false
     upgradeToken = false
     nominates = false
+    options = 0
     cuts.removeAll(keepingCapacity: true)
     connectionValues.removeAll(keepingCapacity: true)
   }
@@ -174,8 +179,8 @@ struct ConnectionFields {
     return value.isEmpty ? .malformed(.transferEncoding) : .notImplemented
   }
 
-  /// Reads a Connection field's options (RFC 9110 section 7.6.1).
-  mutating func readConnection(_ octets: UnsafeRawBufferPointer, _ value: Span, line: Span) -> HeadFault? {
+  /// Reads a Connection field's options (RFC 9110 section 7.6.1): at most `limit` in all fields, since each is looked for among all fields.
+  mutating func readConnection(_ octets: UnsafeRawBufferPointer, _ value: Span, line: Span, limit: Int) -> HeadFault? {
     cuts.append(line)
     var start = value.start
     while start <= value.end {
@@ -183,6 +188,8 @@ struct ConnectionFields {
       while end < value.end, octets[end] != 44 { end += 1 }
       let option = octets.trimmed(start, end)
       if option.end > option.start {
+        options += 1
+        if options > limit { return .tooManyOptions }
         if octets.holds("close", at: option.start, option.end) {
           close = true
         } else if octets.holds("keep-alive", at: option.start, option.end) {
@@ -213,8 +220,14 @@ struct ConnectionFields {
         value.end - value.start == name.end - name.start
           && (0..<(name.end - name.start)).allSatisfy { octets[value.start + $0] | 0x20 == octets[name.start + $0] | 0x20 }
       }
-      if named, !cuts.contains(cursor.line) { cuts.append(cursor.line) }
+      if named { cuts.append(cursor.line) }
     }
     cuts.sort { $0.start < $1.start }
+    // What is cut for its own name may be named too.
+    var last: Span?
+    cuts.removeAll { line in
+      defer { last = line }
+      return line == last
+    }
   }
 }

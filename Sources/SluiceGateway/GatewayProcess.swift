@@ -20,6 +20,7 @@ package final class GatewayProcess: Sendable {
   private let side: MultiThreadedEventLoopGroup
   private let workers: [LoopWorker]
   private let control: ControlPlane
+  private let connections: ConnectionBound
   private let listeners: [any Channel]
   private let sideListeners: [any Channel]
   private let flag: HealthResponder.Flag
@@ -35,17 +36,21 @@ package final class GatewayProcess: Sendable {
     let loops = configuration.loops ?? System.coreCount
     group = MultiThreadedEventLoopGroup(numberOfThreads: loops)
     side = MultiThreadedEventLoopGroup(numberOfThreads: 2)
-    let settings = WorkerSettings(
-      limits: configuration.limits ?? .init(), trusted: TrustedNetworks(configuration.trustedProxies))
+    let limits = configuration.limits ?? .init()
+    connections = ConnectionBound(limits.connections, descriptors: Self.descriptorLimit())
+    let settings = WorkerSettings(limits: limits, trusted: TrustedNetworks(configuration.trustedProxies), connections: connections)
     let controlLoop = side.next()
     let link = ControlLink(loop: controlLoop)
     workers = group.makeIterator().enumerated().map { index, loop in
-      LoopWorker(loop: loop, settings: settings, index: index) { service in link.tell { $0.noteChange(service) } }
+      LoopWorker(
+        loop: loop, settings: settings, index: index, drained: { service in link.tell { $0.noteChange(service) } },
+        faulted: { reports, others in link.tell { $0.note(reports, others: others) } })
     }
     flag = HealthResponder.Flag()
     let store = StateStore(directory: configuration.stateDirectory)
-    control = ControlPlane(loop: controlLoop, workers: workers, store: store, probeLoop: side.next(), flag: flag, log: log) {
-      service, key, passed, text in
+    control = ControlPlane(
+      loop: controlLoop, workers: workers, store: store, probeLoop: side.next(), flag: flag, connections: connections, log: log
+    ) { service, key, passed, text in
       link.tell { $0.probed(service, key, passed: passed, text: text) }
     }
     link.connect(control)
@@ -54,11 +59,14 @@ package final class GatewayProcess: Sendable {
     var openedAside: [any Channel] = []
     do {
       lock = try store.open()
+      try PortGuard.check(configuration)
       let control = self.control
       try controlLoop.flatSubmit { control.restore() }.wait()
       for worker in workers { try worker.loop.submit { worker.start() }.wait() }
       let binder = ListenerBinder(workers: workers, control: control, controlLoop: controlLoop, flag: flag)
       addresses = try configuration.listen.map { try binder.listen($0, into: &opened) }
+      let own = try opened.compactMap { try PortWatch.place(of: $0) }
+      try controlLoop.submit { control.portWatch = PortWatch(own) }.wait()
       healthAddress = try configuration.health.map { try binder.listenForHealth($0, into: &openedAside) }
       try binder.listenForAdmin(configuration.adminSocket, into: &openedAside)
     } catch {
@@ -95,6 +103,12 @@ package final class GatewayProcess: Sendable {
     attempt { try side.syncShutdownGracefully() }
     lock.release()
     if let fault { throw fault }
+  }
+
+  private static func descriptorLimit() -> Int? {
+    var limit = rlimit()
+    guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0, limit.rlim_cur < Int.max else { return nil }
+    return Int(limit.rlim_cur)
   }
 
   private func openConnections() throws -> Int {

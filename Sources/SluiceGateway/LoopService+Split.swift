@@ -48,4 +48,12 @@ extension LoopService {
     claim(other)
     return other
   }
+
+  /// A claim on the target has ended or moved away; says whether its drain may have ended with it.
+  @inline(__always)
+  func emptied(_ target: LoopTarget) -> Bool {
+    guard target.draining, target.counts.open == 0 else { return false }
+    forgetLeft(target)
+    return true
+  }
 }

@@ -167,10 +167,11 @@ final class LoopService {
   func settle(_ target: LoopTarget, _ outcome: Outcome, tunnel: Bool) -> Bool {
     counts.settle(outcome, tunnel: tunnel)
     target.counts.settle(outcome, tunnel: tunnel)
-    guard target.draining, target.counts.open == 0 else { return false }
-    leaving.removeAll { $0 === target }
-    return true
+    return emptied(target)
   }
+
+  /// A target that left the table has nothing open any more.
+  func forgetLeft(_ target: LoopTarget) { leaving.removeAll { $0 === target } }
 
   /// Takes the whole of what is decided about the service, in one turn; then releases what is held, as far as it may go now.
   func apply(_ update: ServiceUpdate, tick: Int) {

@@ -25,6 +25,8 @@ struct LoopCounts: Sendable {
   var retried = 0
   /// Answers of the service by the first digit of their status, 1xx at index 0.
   var classes: (Int, Int, Int, Int, Int) = (0, 0, 0, 0, 0)
+  /// What the gateway answered, or broke off, because of it.
+  var faults = FaultCounts()
 
   /// Requests and tunnels not ended.
   var open: Int { inFlight + longLived }
@@ -69,6 +71,7 @@ struct LoopCounts: Sendable {
     left.classes.2 += right.classes.2
     left.classes.3 += right.classes.3
     left.classes.4 += right.classes.4
+    left.faults += right.faults
   }
 }
 

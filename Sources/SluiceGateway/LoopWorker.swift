@@ -6,8 +6,9 @@ import SluiceModel
 struct WorkerSettings: Sendable {
   var limits = GatewayConfiguration.Limits()
   var trusted = TrustedNetworks([])
+  var connections = ConnectionBound(GatewayConfiguration.Limits().connections)
 
-  var scan: ScanLimits { ScanLimits(head: limits.head, fields: limits.fields, target: limits.target) }
+  var scan: ScanLimits { ScanLimits(head: limits.head, fields: limits.fields, target: limits.target, options: limits.options) }
 }
 
 /// Everything one event loop knows: routes, services, timers, client connections.
@@ -28,12 +29,19 @@ final class LoopWorker: @unchecked Sendable {
   private var ticking: RepeatedTask?
   /// Told, on this loop, that a drain or tunnel of a service may have ended.
   private let drained: @Sendable (ServiceName) -> Void
+  /// Told, on this loop and about once a second, of faults; and how many more there were.
+  private let faulted: @Sendable ([FaultReport], Int) -> Void
+  private var faults = FaultTally()
   private let turn: Int
 
-  init(loop: any EventLoop, settings: WorkerSettings, index: Int, drained: @escaping @Sendable (ServiceName) -> Void) {
+  init(
+    loop: any EventLoop, settings: WorkerSettings, index: Int, drained: @escaping @Sendable (ServiceName) -> Void,
+    faulted: @escaping @Sendable ([FaultReport], Int) -> Void
+  ) {
     self.loop = loop
     self.settings = settings
     self.drained = drained
+    self.faulted = faulted
     scanLimits = settings.scan
     headTicks = TimerWheel.ticks(settings.limits.headTime)
     keepAliveTicks = TimerWheel.ticks(settings.limits.keepAlive)
@@ -57,6 +65,23 @@ final class LoopWorker: @unchecked Sendable {
     let elapsed = (NIODeadline.now() - started).nanoseconds / 1_000_000
     wheel.advance(to: Int(elapsed / TimerWheel.tickMilliseconds))
     for service in services.values { service.advance(tick: wheel.tick) }
+    if !faults.isEmpty, wheel.tick >= faultsDue {
+      faultsDue = wheel.tick + Self.faultTicks
+      let others = faults.others
+      faulted(faults.take(), others)
+    }
+  }
+
+  /// Between two tellings of faults.
+  private static let faultTicks = 10
+  private var faultsDue = 0
+
+  /// The gateway answers in the service's place, or breaks its answer off. `target`: because of that one.
+  func fault(_ kind: FaultKind, _ service: LoopService, _ target: LoopTarget?, cause: String = "", example: String = "") {
+    service.counts.faults.count(kind)
+    target?.counts.faults.count(kind)
+    let place = target.map { FaultReport.Place(instance: $0.instance, release: $0.release, authority: $0.authority) }
+    faults.add(FaultReport(service: service.name, kind: kind, target: place, cause: cause, example: example))
   }
 
   /// Takes what is decided about services, all in this turn. When this returns, the loop acts by it.
@@ -80,10 +105,12 @@ final class LoopWorker: @unchecked Sendable {
 
   var connectionCount: Int { clients.count }
 
-  func opened(_ client: ClientConnection) {
+  /// Says whether the client may stay.
+  func opened(_ client: ClientConnection) -> ConnectionBound.Verdict {
     client.index = clients.count
     clients.append(client)
     if ending { client.end() }
+    return settings.connections.opened()
   }
 
   func closed(_ client: ClientConnection) {
@@ -95,11 +122,17 @@ final class LoopWorker: @unchecked Sendable {
       last.index = client.index
     }
     client.index = -1
+    settings.connections.closed()
   }
 
   @inline(__always)
   func settle(_ service: LoopService, _ target: LoopTarget, _ outcome: Outcome, tunnel: Bool) {
     if service.settle(target, outcome, tunnel: tunnel) { drained(service.name) }
+  }
+
+  /// A request moved away from a target that it could not be connected to: the drain of that one may have ended with it.
+  func moved(_ service: LoopService, from target: LoopTarget) {
+    if service.emptied(target) { drained(service.name) }
   }
 
   /// A request of a draining target became a tunnel: its request count may be zero now.

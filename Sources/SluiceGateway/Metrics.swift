@@ -2,8 +2,19 @@ import SluiceModel
 
 /// The counts as Prometheus reads them (text exposition format 0.0.4).
 enum Metrics {
-  static func text(_ tallies: [(ServiceName, ServiceTally)], connections: Int) -> String {
-    var text = "# TYPE sluice_gateway_connections gauge\nsluice_gateway_connections \(connections)\n"
+  /// What there is to tell of the gateway itself.
+  struct Gateway {
+    var connections = 0
+    var refusedConnections = 0
+    /// Listeners of others on the gateway's ports.
+    var strangers = 0
+  }
+
+  static func text(_ tallies: [(ServiceName, ServiceTally)], _ gateway: Gateway) -> String {
+    var text = "# TYPE sluice_gateway_connections gauge\nsluice_gateway_connections \(gateway.connections)\n"
+    text += "# TYPE sluice_gateway_connections_refused_total counter\n"
+    text += "sluice_gateway_connections_refused_total \(gateway.refusedConnections)\n"
+    text += "# TYPE sluice_gateway_port_strangers gauge\nsluice_gateway_port_strangers \(gateway.strangers)\n"
     func series(_ name: String, _ kind: String, _ value: (LoopCounts) -> Int) {
       text += "# TYPE \(name) \(kind)\n"
       for (service, tally) in tallies { text += "\(name){service=\"\(service)\"} \(value(tally.total))\n" }
@@ -21,6 +32,12 @@ enum Metrics {
     series("sluice_tunnels", "gauge") { $0.longLived }
     text += "# TYPE sluice_requests_waiting gauge\n"
     for (service, tally) in tallies { text += "sluice_requests_waiting{service=\"\(service)\"} \(tally.waiting)\n" }
+    text += "# TYPE sluice_gateway_answers_total counter\n"
+    for (service, tally) in tallies {
+      for (kind, count) in tally.total.faults.all {
+        text += "sluice_gateway_answers_total{service=\"\(service)\",kind=\"\(kind.rawValue)\",outcome=\"\(kind.outcome)\"} \(count)\n"
+      }
+    }
     return text + targets(tallies) + splits(tallies)
   }
 
@@ -44,6 +61,14 @@ enum Metrics {
         let classes = target.counts.classes
         for (digit, count) in [(1, classes.0), (2, classes.1), (3, classes.2), (4, classes.3), (5, classes.4)] where count > 0 {
           text += "sluice_target_answers_total{\(labels(service, target)),class=\"\(digit)xx\"} \(count)\n"
+        }
+      }
+    }
+    text += "# TYPE sluice_target_faults_total counter\n"
+    for (service, tally) in tallies {
+      for target in tally.targets {
+        for (kind, count) in target.counts.faults.all {
+          text += "sluice_target_faults_total{\(labels(service, target)),kind=\"\(kind.rawValue)\"} \(count)\n"
         }
       }
     }

@@ -1,3 +1,4 @@
+import Glibc
 import NIOCore
 import NIOPosix
 import SluiceGatewayAPI
@@ -106,7 +107,7 @@ private final class RunningProbe {
       guard this.probe.kind == asked else { return this.begin() }
       let took = Milliseconds((NIODeadline.now() - began).nanoseconds / 1_000_000)
       switch result {
-      case .success(let seen): this.report(true, "\(seen) in \(took)")
+      case .success(let seen): this.report(true, "\(seen) in \(took.value < 1 ? "less than 1ms" : "\(took)")")
       case .failure(let error): this.report(false, (error as? ProbeFailure)?.text ?? "\(error)")
       }
       let wait = max(0, this.probe.interval.value - took.value)
@@ -128,11 +129,21 @@ private final class RunningProbe {
     }
   }
 
-  private static func text(_ error: any Error) -> String {
+  fileprivate static func text(_ error: any Error) -> String {
     if let failure = error as? NIOConnectionError, let first = failure.connectionErrors.first { return text(first.error) }
-    if let failure = error as? IOError { return failure.description }
+    if let failure = error as? IOError { return text(errno: failure.errnoCode) }
     if let failure = error as? ChannelError, case .connectTimeout = failure { return "no connection in time" }
-    return "\(error)"
+    return plainText("\(error)".utf8, limit: 200)
+  }
+
+  /// The system's words, without those of the library that met the error.
+  private static func text(errno code: Int32) -> String {
+    switch code {
+    case ECONNREFUSED: "connection refused: nothing listens there"
+    case ECONNRESET, EPIPE: "the connection was reset"
+    case ETIMEDOUT: "no connection in time"
+    default: String(cString: strerror(code)).lowercased()
+    }
   }
 }
 
@@ -155,6 +166,7 @@ private final class ProbeHandler: ChannelInboundHandler {
   private let done: EventLoopPromise<String>
   private var received = ByteBuffer()
   private var head = ResponseHead()
+  private var interims = 0
 
   init(request: Request, done: EventLoopPromise<String>) {
     self.request = request
@@ -172,22 +184,36 @@ private final class ProbeHandler: ChannelInboundHandler {
     guard case .http(_, let expected) = request else { return }
     var buffer = unwrapInboundIn(data)
     received.writeBuffer(&buffer)
-    switch received.withUnsafeReadableBytes({ head.scan($0, limits: ScanLimits(), toHead: false) }) {
-    case .more: break
-    case .fault(let fault): done.fail(ProbeFailure("the answer is no HTTP: \(LocalAnswer.fault(fault).text)"))
-    case .complete:
-      if head.status == expected {
-        done.succeed("status \(head.status)")
-      } else {
-        done.fail(ProbeFailure("status \(head.status), expected \(expected)"))
+    while received.readableBytes > 0 {
+      switch received.withUnsafeReadableBytes({ head.scan($0, limits: ScanLimits(), toHead: false) }) {
+      case .more: return
+      case .fault(let fault): return done.fail(ProbeFailure("the answer is no HTTP: \(fault.answerWords)\(excerpt)"))
+      case .complete:
+        // The answer comes after any number of interim ones (RFC 9110 section 15.2); 101 would be another protocol.
+        if head.status < 200, head.status != 101, head.status != expected {
+          interims += 1
+          guard interims <= UpstreamConnection.interimLimit else { return done.fail(ProbeFailure("interim answers without an end")) }
+          received.moveReaderIndex(forwardBy: head.length)
+          continue
+        }
+        if head.status == expected { return done.succeed("status \(head.status)") }
+        return done.fail(ProbeFailure("status \(head.status), expected \(expected)"))
       }
     }
   }
 
+  private var excerpt: String {
+    let line = received.withUnsafeReadableBytes { faultyLine($0) }
+    return line.isEmpty ? "" : ", in \"\(line)\""
+  }
+
   func errorCaught(context: ChannelHandlerContext, error: any Error) {
-    done.fail(ProbeFailure("\(error)"))
+    done.fail(ProbeFailure(RunningProbe.text(error)))
     context.close(promise: nil)
   }
 
-  func channelInactive(context: ChannelHandlerContext) { done.fail(ProbeFailure("the connection closed without an answer")) }
+  func channelInactive(context: ChannelHandlerContext) {
+    let begun = received.readableBytes > 0
+    done.fail(ProbeFailure(begun ? "the connection closed in the middle of the answer's head" : "the connection closed without an answer"))
+  }
 }

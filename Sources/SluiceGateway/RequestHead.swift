@@ -71,7 +71,7 @@ package struct RequestHead {
       case .field:
         count += 1
         if count > limits.fields { return .fault(.tooBig) }
-        if let fault = read(cursor, octets, trusted: trusted) { return .fault(fault) }
+        if let fault = read(cursor, octets, limits, trusted: trusted) { return .fault(fault) }
       case .end:
         length = cursor.at
         if let fault = conclude(octets) { return .fault(fault) }
@@ -195,7 +195,7 @@ package struct RequestHead {
   }
 
   // By length first, so that most fields cost one comparison.
-  private mutating func read(_ cursor: FieldCursor, _ octets: UnsafeRawBufferPointer, trusted: Bool) -> HeadFault? {
+  private mutating func read(_ cursor: FieldCursor, _ octets: UnsafeRawBufferPointer, _ limits: ScanLimits, trusted: Bool) -> HeadFault? {
     let (start, end, value) = (cursor.name.start, cursor.name.end, cursor.value)
     switch end - start {
     case 2: if octets.holds("te", at: start, end) { fields.cuts.append(cursor.line) }
@@ -210,7 +210,7 @@ package struct RequestHead {
       }
     case 9: if !trusted, octets.holds("forwarded", at: start, end) { fields.cuts.append(cursor.line) }
     case 10:
-      if octets.holds("connection", at: start, end) { return fields.readConnection(octets, value, line: cursor.line) }
+      if octets.holds("connection", at: start, end) { return fields.readConnection(octets, value, line: cursor.line, limit: limits.options) }
       if octets.holds("keep-alive", at: start, end) { fields.cuts.append(cursor.line) }
     case 14:
       if octets.holds("content-length", at: start, end) { return fields.readContentLength(octets, value) }
@@ -270,10 +270,13 @@ package struct ScanLimits: Hashable, Sendable {
   package var head = 32_768
   package var fields = 128
   package var target = 8_192
+  /// Options in all Connection fields together.
+  package var options = 32
 
-  package init(head: Int = 32_768, fields: Int = 128, target: Int = 8_192) {
+  package init(head: Int = 32_768, fields: Int = 128, target: Int = 8_192, options: Int = 32) {
     self.head = head
     self.fields = fields
     self.target = target
+    self.options = options
   }
 }

@@ -43,7 +43,7 @@ package struct ResponseHead {
       case .field:
         count += 1
         if count > limits.fields { return .fault(.tooBig) }
-        if let fault = read(cursor, octets) { return .fault(fault) }
+        if let fault = read(cursor, octets, limits) { return .fault(fault) }
       case .end:
         length = cursor.at
         conclude(octets, toHead: toHead)
@@ -83,12 +83,12 @@ package struct ResponseHead {
     return .complete
   }
 
-  private mutating func read(_ cursor: FieldCursor, _ octets: UnsafeRawBufferPointer) -> HeadFault? {
+  private mutating func read(_ cursor: FieldCursor, _ octets: UnsafeRawBufferPointer, _ limits: ScanLimits) -> HeadFault? {
     let (start, end, value) = (cursor.name.start, cursor.name.end, cursor.value)
     switch end - start {
     case 7: if octets.holds("upgrade", at: start, end) { fields.cuts.append(cursor.line) }
     case 10:
-      if octets.holds("connection", at: start, end) { return fields.readConnection(octets, value, line: cursor.line) }
+      if octets.holds("connection", at: start, end) { return fields.readConnection(octets, value, line: cursor.line, limit: limits.options) }
       if octets.holds("keep-alive", at: start, end) {
         fields.cuts.append(cursor.line)
         readKeepAlive(octets, value)
@@ -137,4 +137,34 @@ package struct ResponseHead {
 
   /// Whether the target agrees to leave HTTP on this connection.
   var switchesProtocol: Bool { status == 101 && fields.upgradeToken }
+}
+
+extension HeadFault {
+  /// What is wrong with a target's answer.
+  var answerWords: String {
+    switch self {
+    case .malformed(let reason): reason.rawValue
+    case .targetTooLong, .tooBig: "its head has too many octets or fields"
+    case .tooManyOptions: "Connection names too many options"
+    case .notImplemented: "a transfer coding that is not supported"
+    case .version: "its HTTP version is not supported"
+    }
+  }
+}
+
+/// The line of an answer's head that breaks the grammar, as far as it may be shown: the status line, or a field's name, since what follows a name
+/// may be a secret. Empty where no line does by itself. Only asked for once an answer was refused.
+func faultyLine(_ octets: UnsafeRawBufferPointer) -> String {
+  let lineEnd = octets.firstIndex(of: Octet.lineFeed) ?? octets.endIndex
+  let isStatusLine = octets.starts(with: "HTTP/1.".utf8) && lineEnd < octets.endIndex && octets[lineEnd - 1] == Octet.carriageReturn
+  guard isStatusLine else { return plainText(octets[..<lineEnd].prefix { $0 != Octet.carriageReturn }) }
+  var cursor = FieldCursor(at: lineEnd + 1)
+  while true {
+    let start = cursor.at
+    switch cursor.next(octets, end: octets.count) {
+    case .field: continue
+    case .fault: return plainText(octets[start...].prefix { $0 != Octet.colon && $0 != Octet.lineFeed && $0 != Octet.carriageReturn })
+    case .end, .more: return ""
+    }
+  }
 }

@@ -211,7 +211,8 @@ package struct ServiceControl: Sendable {
   package mutating func probed(_ key: TargetKey, passed: Bool, text: String, now: WallTime) -> Bool {
     guard let probe = probes[key], var record = targets[key] else { return false }
     let changed = record.health.probed(passed: passed, rise: probe.rise, fall: probe.fall)
-    record.lastProbe = text
+    let turning = record.health.turning(rise: probe.rise, fall: probe.fall)
+    record.lastProbe = turning.map { "\(text) (\($0.count) of \($0.of) in a row to be \(passed ? "healthy" : "unhealthy"))" } ?? text
     if changed {
       record.since = now
       record.machine.apply(record.health.health == .healthy ? .becameHealthy : .becameUnhealthy)

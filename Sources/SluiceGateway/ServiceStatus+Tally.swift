@@ -34,17 +34,20 @@ extension RequestCounts {
 
 extension ServiceControl {
   /// What stands, with the counts of all loops. `live`: what every loop has taken.
-  func status(_ tally: ServiceTally, live: ControlPlane.Live, sequence: UInt64, boot: String) -> ServiceStatus {
+  func status(
+    _ tally: ServiceTally, live: ControlPlane.Live, sequence: UInt64, boot: String, lastFaults: [TargetKey: LastFault] = [:]
+  ) -> ServiceStatus {
     ServiceStatus(
       service: service, fence: standing.fence, revision: live.revision, record: record?.revision,
       switch: SwitchReport(
         state: hotSwitch.state, pending: hotSwitch.pending, since: RequestCounts(tally.since, waiting: tally.waiting)),
-      total: RequestCounts(tally.total, waiting: tally.waiting), panicking: eligibility.panicking, targets: targetStatuses(tally),
-      sequence: sequence, boot: boot, split: live.split, lost: live.lost.isEmpty ? nil : live.lost)
+      total: RequestCounts(tally.total, waiting: tally.waiting), panicking: eligibility.panicking,
+      targets: targetStatuses(tally, lastFaults), sequence: sequence, boot: boot, split: live.split,
+      lost: live.lost.isEmpty ? nil : live.lost)
   }
 
   /// The table's targets in its order; then those that left with something open.
-  private func targetStatuses(_ tally: ServiceTally) -> [TargetStatus] {
+  private func targetStatuses(_ tally: ServiceTally, _ lastFaults: [TargetKey: LastFault]) -> [TargetStatus] {
     var counted: [TargetKey: ServiceTally.TargetTally] = [:]
     for target in tally.targets { counted[TargetKey(instance: target.instance, authority: target.authority)] = target }
     var statuses: [TargetStatus] = []
@@ -55,7 +58,8 @@ extension ServiceControl {
       statuses.append(
         TargetStatus(
           instance: target.instance, release: release, address: target.address, port: target.port, state: record.machine.state,
-          health: record.health.health, since: record.since, lastProbe: record.lastProbe, counts))
+          health: record.health.health, since: record.since, lastProbe: record.lastProbe, counts,
+          lastFault: lastFaults[key]))
     }
     for (key, left) in counted.sorted(by: { ($0.key.instance, $0.key.authority) < ($1.key.instance, $1.key.authority) }) {
       guard left.counts.open > 0 else { continue }
@@ -82,11 +86,15 @@ extension TargetKey {
 extension TargetStatus {
   init(
     instance: InstanceID, release: ReleaseNumber, address: String, port: Int, state: TargetMachine.State, health: HealthMachine.Health,
-    since: WallTime, lastProbe: String, _ counts: LoopCounts
+    since: WallTime, lastProbe: String, _ counts: LoopCounts, lastFault: LastFault? = nil
   ) {
+    let faults = counts.faults.all
+
     self.init(
       instance: instance, release: release, address: address, port: port, state: state, health: health, since: since,
       lastProbe: lastProbe, inFlight: counts.inFlight, longLived: counts.longLived, admitted: counts.admitted,
-      completed: counts.completed, failed: counts.failed, cutOff: counts.cutOff, gone: counts.gone)
+      completed: counts.completed, failed: counts.failed, cutOff: counts.cutOff, gone: counts.gone,
+      faults: faults.isEmpty ? nil : Dictionary(uniqueKeysWithValues: faults.map { ($0.kind.rawValue, $0.count) }),
+      lastFault: lastFault?.text, lastFaultAt: lastFault?.at)
   }
 }

@@ -8,12 +8,12 @@ extension UpstreamConnection {
       let outcome = pending!.withUnsafeReadableBytes { head.scan($0, limits: worker.scanLimits, toHead: client.toHead) }
       switch outcome {
       case .more: return
-      case .fault: return refuse(client)
+      case .fault(let fault): return refuse(client, fault.answerWords, pending!.withUnsafeReadableBytes { faultyLine($0) })
       case .complete:
         if head.status >= 200 { return answerBegins(client) }
         if head.status == 101 { return switchProtocol(client) }
         interims += 1
-        guard interims <= Self.interimLimit else { return refuse(client) }
+        guard interims <= Self.interimLimit else { return refuse(client, "more than \(Self.interimLimit) interim answers") }
         passInterim(client)
       }
     }
@@ -28,7 +28,9 @@ extension UpstreamConnection {
   }
 
   private func switchProtocol(_ client: ClientConnection) {
-    guard client.wantsUpgrade, head.switchesProtocol, client.body.isDone else { return refuse(client) }
+    guard client.wantsUpgrade, head.switchesProtocol, client.body.isDone else {
+      return refuse(client, "it switches to a protocol that nobody asked for")
+    }
     phase = .tunnel
     target.counts.answered(101)
     let rest = pending!
@@ -37,14 +39,14 @@ extension UpstreamConnection {
     client.becomeTunnel()
   }
 
-  private func refuse(_ client: ClientConnection) {
+  private func refuse(_ client: ClientConnection, _ cause: String, _ example: String = "") {
     self.client = nil
     phase = .idle
     pending = nil
     close()
     guard client.upstream === self else { return }
     client.upstream = nil
-    client.fail(.badResponse)
+    client.fail(.badResponse, cause: cause, example: example)
   }
 
   private func answerBegins(_ client: ClientConnection) {
@@ -147,7 +149,7 @@ extension UpstreamConnection {
     self.client = nil
     phase = .idle
     close()
-    client.answerBroke(reset: dechunks)
+    client.answerBroke(reset: dechunks, cause: "a chunk breaks the grammar")
   }
 
   /// The answer is whole: this connection goes back to the pool, if it may.
@@ -171,7 +173,7 @@ extension UpstreamConnection {
 
 extension ClientConnection {
   /// Whether more of the answer may be read for it.
-  var takesMore: Bool { context?.channel.isWritable ?? true }
+  var takesMore: Bool { !gate.isFull }
 
   /// A client that waits for 100 and gets a final answer may or may not send its body: what follows cannot be told apart.
   var mustCloseAfterEarlyAnswer: Bool { !body.isDone && expectsContinue }

@@ -41,6 +41,8 @@ final class UpstreamConnection: Timed, ChannelInboundHandler {
   var acknowledgedBefore: Int64?
   /// The target closed this connection before anything of the request had reached it.
   private(set) var neverReceived = false
+  /// What waits to be written to the target.
+  var gate = OutboundGate()
   private var needsFlush = false
   private var reads = true
   /// To be flushed at the end of this read.
@@ -143,12 +145,11 @@ final class UpstreamConnection: Timed, ChannelInboundHandler {
     close()
   }
 
-  var isWritable: Bool { context?.channel.isWritable ?? true }
-
   @inline(__always)
   func send(_ buffer: ByteBuffer) {
     guard let context, buffer.readableBytes > 0 else { return }
     needsFlush = true
+    gate.wrote()
     context.write(wrapOutboundOut(buffer), promise: nil)
   }
 
@@ -157,6 +158,17 @@ final class UpstreamConnection: Timed, ChannelInboundHandler {
     guard needsFlush, let context else { return }
     needsFlush = false
     context.flush()
+    if gate.isSuspect { lookAtWrites() }
+    if gate.isFull { client?.updateReading() }
+  }
+
+  private func lookAtWrites() {
+    guard let context, gate.look(context.channel) else { return }
+    let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
+    context.writeAndFlush(wrapOutboundOut(ByteBuffer())).whenComplete { _ in
+      bound.value.gate.passed()
+      bound.value.client?.updateReading()
+    }
   }
 
   func setReading(_ reading: Bool) {
@@ -216,7 +228,9 @@ final class UpstreamConnection: Timed, ChannelInboundHandler {
   }
 
   func channelWritabilityChanged(context: ChannelHandlerContext) {
-    if context.channel.isWritable { client?.resumeReading() }
+    gate.isUnwritable = !context.channel.isWritable
+    // That it is full is looked at after the flush: most often nothing waits then.
+    if !gate.isFull { client?.updateReading() }
   }
 
   func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {

@@ -53,20 +53,40 @@ package struct GatewayConfiguration: Hashable, Codable, Sendable {
     package var fields: Int
     /// Bytes of the request target; more: 414.
     package var target: Int
+    /// Options in all Connection fields of a head together; more: 431 (or 502).
+    package var options: Int
+    /// Client connections at a time, over all event loops; more are told 503 and closed. Half of the descriptors that the process may have is the
+    /// bound where that is less: each may need one to a target.
+    package var connections: Int
     /// From the first byte of a head to its last; slower: 408.
     package var headTime: Milliseconds
     /// A connection without a request is closed after this.
     package var keepAlive: Milliseconds
 
     package init(
-      head: Int = 32_768, fields: Int = 128, target: Int = 8_192, headTime: Milliseconds = .seconds(10),
-      keepAlive: Milliseconds = .seconds(75)
+      head: Int = 32_768, fields: Int = 128, target: Int = 8_192, options: Int = 32, connections: Int = 65_536,
+      headTime: Milliseconds = .seconds(10), keepAlive: Milliseconds = .seconds(75)
     ) {
       self.head = head
       self.fields = fields
       self.target = target
+      self.options = options
+      self.connections = connections
       self.headTime = headTime
       self.keepAlive = keepAlive
+    }
+
+    /// What a file does not name has its default: limits are added over time.
+    package init(from decoder: any Decoder) throws {
+      let container = try decoder.container(keyedBy: CodingKeys.self)
+      self.init()
+      head = try container.decodeIfPresent(Int.self, forKey: .head) ?? head
+      fields = try container.decodeIfPresent(Int.self, forKey: .fields) ?? fields
+      target = try container.decodeIfPresent(Int.self, forKey: .target) ?? target
+      options = try container.decodeIfPresent(Int.self, forKey: .options) ?? options
+      connections = try container.decodeIfPresent(Int.self, forKey: .connections) ?? connections
+      headTime = try container.decodeIfPresent(Milliseconds.self, forKey: .headTime) ?? headTime
+      keepAlive = try container.decodeIfPresent(Milliseconds.self, forKey: .keepAlive) ?? keepAlive
     }
   }
 }

@@ -81,11 +81,17 @@ package struct TargetStatus: Hashable, Codable, Sendable {
   package var failed: Int
   package var cutOff: Int
   package var gone: Int
+  /// How often the gateway answered in its place or broke its answer off, by kind (as in `/metrics`); nil: never, or from a gateway that does
+  /// not tell.
+  package var faults: [String: Int]?
+  /// What the last such fault was, for people, and when.
+  package var lastFault: String?
+  package var lastFaultAt: WallTime?
 
   package init(
     instance: InstanceID, release: ReleaseNumber, address: String, port: Int, state: TargetMachine.State, health: HealthMachine.Health,
     since: WallTime, lastProbe: String, inFlight: Int = 0, longLived: Int = 0, admitted: Int = 0, completed: Int = 0, failed: Int = 0,
-    cutOff: Int = 0, gone: Int = 0
+    cutOff: Int = 0, gone: Int = 0, faults: [String: Int]? = nil, lastFault: String? = nil, lastFaultAt: WallTime? = nil
   ) {
     self.instance = instance
     self.release = release
@@ -102,6 +108,9 @@ package struct TargetStatus: Hashable, Codable, Sendable {
     self.failed = failed
     self.cutOff = cutOff
     self.gone = gone
+    self.faults = faults
+    self.lastFault = lastFault
+    self.lastFaultAt = lastFaultAt
   }
 }
 
@@ -191,12 +200,15 @@ package struct GatewayStatus: Hashable, Codable, Sendable {
   package var draining: Bool
   /// Why the gateway runs on older state than it should; nil when all is well.
   package var degraded: String?
+  /// What else an operator must know, a strange listener on the gateway's port above all; nil: nothing, or from a gateway that does not tell.
+  package var warnings: [String]?
   /// Client connections open now.
   package var connections: Int
   package var services: [ServiceStatus]
 
   package init(
-    boot: String, version: String, pid: Int, clock: WallTime, draining: Bool, degraded: String?, connections: Int, services: [ServiceStatus]
+    boot: String, version: String, pid: Int, clock: WallTime, draining: Bool, degraded: String?, connections: Int, services: [ServiceStatus],
+    warnings: [String]? = nil
   ) {
     self.boot = boot
     self.version = version
@@ -206,6 +218,7 @@ package struct GatewayStatus: Hashable, Codable, Sendable {
     self.degraded = degraded
     self.connections = connections
     self.services = services
+    self.warnings = warnings
   }
 }
 

@@ -1,6 +1,7 @@
 internal import NIOCore
 internal import SluiceModel
 internal import SluiceSSH
+internal import Synchronization
 
 /// One question to an instance, through its host's SSH connection.
 struct ReadinessProbe: Sendable, CustomStringConvertible {
@@ -29,11 +30,12 @@ struct ReadinessProbe: Sendable, CustomStringConvertible {
   }
 
   func ask(through connection: SSHConnection) async -> Outcome {
-    await withTaskGroup(of: Outcome.self) { group in
-      group.addTask { await exchange(connection) }
+    let heard = Heard()
+    return await withTaskGroup(of: Outcome.self) { group in
+      group.addTask { await exchange(connection, heard) }
       group.addTask {
         try? await Task.sleep(for: timeout)
-        return .notReady("no answer within \(timeout)")
+        return heard.answer.withLock { judge($0) } ?? .notReady("no answer within \(timeout)")
       }
       let first = await group.next()
       group.cancelAll()
@@ -41,11 +43,23 @@ struct ReadinessProbe: Sendable, CustomStringConvertible {
     }
   }
 
-  private func exchange(_ connection: SSHConnection) async -> Outcome {
+  /// What has come so far: who asks stops waiting for a body that does not come, and still knows the status.
+  private final class Heard: Sendable {
+    let answer = Mutex(HTTPAnswer())
+  }
+
+  /// Nil: the status is not known yet.
+  private func judge(_ answer: HTTPAnswer) -> Outcome? {
+    guard case .http(_, let wanted, _, _) = probe, let status = answer.status else { return nil }
+    if status == wanted { return .ready }
+    return .notReady("status \(status), expected \(wanted)" + (answer.excerpt.isEmpty ? "" : ": \(answer.excerpt)"))
+  }
+
+  private func exchange(_ connection: SSHConnection, _ heard: Heard) async -> Outcome {
     do {
       let channel = try await connection.openDirectTCPIP(host: address, port: port)
       let outcome: Outcome
-      do { outcome = try await converse(channel) } catch {
+      do { outcome = try await converse(channel, heard) } catch {
         await channel.close()
         throw error
       }
@@ -62,32 +76,51 @@ struct ReadinessProbe: Sendable, CustomStringConvertible {
     }
   }
 
-  private func converse(_ channel: SSHByteChannel) async throws -> Outcome {
+  private func converse(_ channel: SSHByteChannel, _ heard: Heard) async throws -> Outcome {
     guard case .http(let path, let wanted, let host, let headers) = probe else { return .ready }
     try await channel.write(
       ByteBuffer(string: ProbeRequest.text(path: path, host: host, headers: headers, authority: authority, agent: "sluice")))
-    var answer = HTTPAnswer()
-    while !answer.isEnough, let chunk = try await channel.read() { answer.append(chunk.bytes.readableBytesView) }
-    guard let status = answer.status else {
-      return .notReady(answer.isEmpty ? "the connection was closed without an answer" : "the answer is not HTTP: \(answer.excerpt)")
+    while let chunk = try await channel.read() {
+      let isEnough = heard.answer.withLock { answer in
+        answer.append(chunk.bytes.readableBytesView)
+        return answer.isEnough || answer.status == wanted
+      }
+      if isEnough { break }
     }
-    return status == wanted ? .ready : .notReady("status \(status): \(answer.excerpt)")
+    let answer = heard.answer.withLock { $0 }
+    return judge(answer) ?? .notReady(answer.fault)
   }
 }
 
-/// The beginning of an HTTP/1 response: its status (RFC 9112 section 4) and an excerpt of its body.
+/// The beginning of an HTTP/1 response: its status (RFC 9112 section 4) and an excerpt of its body. Interim answers before it are passed over
+/// (RFC 9110 section 15.2).
 struct HTTPAnswer: Equatable, Sendable {
   private static let limit = 4096
+  /// More interim answers are none.
+  private static let interimLimit = 16
   private var bytes: [UInt8] = []
+  private var interims = 0
 
   init() {}
 
-  mutating func append(_ more: some Sequence<UInt8>) { bytes += more.prefix(Self.limit + 1 - bytes.count) }
+  mutating func append(_ more: some Sequence<UInt8>) {
+    bytes += more.prefix(max(0, Self.limit + 1 - bytes.count))
+    while interims < Self.interimLimit, let status = firstStatus, status < 200, status != 101, let start = bodyStart {
+      bytes.removeFirst(start)
+      interims += 1
+    }
+  }
 
-  var isEmpty: Bool { bytes.isEmpty }
+  var isEmpty: Bool { bytes.isEmpty && interims == 0 }
 
-  /// nil until the status line is whole, or where it is none.
+  /// Of the final answer; nil until its head is whole, or where it is none.
   var status: Int? {
+    guard bodyStart != nil || bytes.count > Self.limit, let status = firstStatus, status >= 200 || status == 101 else { return nil }
+    return status
+  }
+
+  /// Nil until the first line is whole, or where it is no status line.
+  private var firstStatus: Int? {
     guard let end = bytes.firstIndex(of: UInt8(ascii: "\n")) else { return nil }
     let words = bytes[..<end].split(separator: UInt8(ascii: " "), maxSplits: 2, omittingEmptySubsequences: false)
     guard words.count >= 2, words[0].starts(with: "HTTP/1.".utf8), words[0].count == 8 else { return nil }
@@ -96,13 +129,36 @@ struct HTTPAnswer: Equatable, Sendable {
     return Int(String(decoding: digits, as: UTF8.self))
   }
 
-  /// A body's beginning is here, or more than anyone wants to read.
-  var isEnough: Bool { bytes.count > Self.limit || (bodyStart.map { $0 < bytes.count } ?? false) }
+  /// More can tell nothing: the body has begun, there is none, or it is no HTTP, or more than anyone wants to read.
+  var isEnough: Bool {
+    if bytes.count > Self.limit || interims >= Self.interimLimit { return true }
+    guard let start = bodyStart else { return firstStatus == nil && bytes.contains(UInt8(ascii: "\n")) }
+    return start < bytes.count || hasNoBody
+  }
 
-  /// One line for people.
+  private var hasNoBody: Bool {
+    guard let status, let start = bodyStart else { return false }
+    if status == 204 || status == 304 || status == 101 { return true }
+    return String(decoding: bytes[..<start], as: UTF8.self).lowercased().split(whereSeparator: \.isNewline).contains { line in
+      let parts = line.split(separator: ":", maxSplits: 1)
+      return parts.count == 2 && parts[0] == "content-length" && parts[1].allSatisfy { $0 == " " || $0 == "0" }
+    }
+  }
+
+  /// Why no status could be read from what came before the end.
+  var fault: String {
+    if isEmpty { return "the connection was closed without an answer" }
+    if interims >= Self.interimLimit { return "more than \(Self.interimLimit) interim answers" }
+    if bytes.isEmpty { return "the connection was closed after an interim answer" }
+    let begun = firstStatus != nil || (!bytes.contains(UInt8(ascii: "\n")) && "HTTP/1.".utf8.starts(with: bytes.prefix(7)))
+    return begun ? "the connection was closed in the middle of the answer's head" : "the answer is not HTTP: \(excerpt)"
+  }
+
+  /// One line for people, without what a terminal would obey.
   var excerpt: String {
     let body = bodyStart.map { bytes[$0...] } ?? bytes[...]
-    return String(decoding: body.prefix(200), as: UTF8.self).split(whereSeparator: \.isNewline).joined(separator: " ")
+    let line = String(decoding: body.prefix(200), as: UTF8.self).split(whereSeparator: \.isNewline).joined(separator: " ")
+    return String(line.unicodeScalars.map { $0.properties.generalCategory == .control ? "?" : Character($0) })
   }
 
   private var bodyStart: Int? {

@@ -38,6 +38,17 @@ public struct HealthMachine: Hashable, Sendable {
     return true
   }
 
+  /// How far probes have come that say otherwise than `health`: so many in a row, of so many needed; nil: the last one agreed.
+  public func turning(rise: Int, fall: Int) -> (count: Int, of: Int)? {
+    guard streak > 0 else { return nil }
+    return switch (health, streakPassed) {
+    case (.healthy, false): (streak, fall)
+    case (.unhealthy, true), (.unknown, true): (streak, rise)
+    case (.unknown, false): (streak, fall)
+    case (.healthy, true), (.unhealthy, false): nil
+    }
+  }
+
   /// The table wants a target back that had left: its probe decides anew, as for a new one.
   public mutating func startAnew() {
     health = .unknown
