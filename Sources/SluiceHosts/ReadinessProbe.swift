@@ -104,11 +104,16 @@ struct HTTPAnswer: Equatable, Sendable {
   init() {}
 
   mutating func append(_ more: some Sequence<UInt8>) {
-    bytes += more.prefix(max(0, Self.limit + 1 - bytes.count))
-    while interims < Self.interimLimit, let status = firstStatus, status < 200, status != 101, let start = bodyStart {
-      bytes.removeFirst(start)
-      interims += 1
-    }
+    var rest = Array(more)[...]
+    repeat {
+      let part = rest.prefix(Self.limit + 1 - bytes.count)
+      bytes += part
+      rest = rest.dropFirst(part.count)
+      while interims < Self.interimLimit, let status = firstStatus, status < 200, status != 101, let start = bodyStart {
+        bytes.removeFirst(start)
+        interims += 1
+      }
+    } while !rest.isEmpty && bytes.count <= Self.limit
   }
 
   var isEmpty: Bool { bytes.isEmpty && interims == 0 }

@@ -162,5 +162,38 @@ extension WithGateway {
         #expect(status.total.completed == 1)
       }
     }
+
+    @Test func `the last request of a draining target that moves to another ends the drain, and watchers hear of it`() async throws {
+      try await withGateway { gateway, upstreams in
+        // Nobody takes its connections: once their queue is full, connecting hangs.
+        let stuck = try Listener(share: false, backlog: 4_096)
+        let timeouts = RouteTimeouts(connect: .seconds(1), response: .seconds(10), idle: .seconds(10))
+        func table(_ version: UInt64, moves: Bool) -> RouteTable {
+          var table = TestGateway.table(version, [(2, upstreams[0], moves ? .active : .draining)], timeouts: timeouts)
+          table.pools[0].targets.append(
+            .init(
+              instance: InstanceID(service: TestGateway.service, number: 1), address: "127.0.0.1", port: stuck.port,
+              state: moves ? .draining : .active))
+          table.probe = .init(kind: .tcp, interval: Milliseconds(20), timeout: .seconds(2), rise: 1, fall: 1_000)
+          return table
+        }
+        try await gateway.put(table(1, moves: false))
+        try await gateway.until("healthy") { $0.targets[1].state == .serving }
+        stuck.fill()
+        let client = try await gateway.client()
+        try await client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        try await gateway.until("connecting") { $0.total.inFlight == 1 }
+        let watcher = try await gateway.adminClient()
+        try await watcher.send("GET /v1/watch HTTP/1.1\r\nHost: x\r\n\r\n")
+        _ = try await watcher.take("a head") { Response.headEnd($0) }
+        let drained = try await gateway.put(table(2, moves: true))
+        #expect(drained.targets.first { $0.instance.number == 1 }?.inFlight == 1)
+        // Nobody asks from here on: the gateway tells by itself.
+        try await watcher.line { $0.targets.contains { $0.instance.number == 1 && $0.state == .drained } }
+        #expect(try await client.response().body == "u1")
+        await client.close()
+        await watcher.close()
+      }
+    }
   }
 }

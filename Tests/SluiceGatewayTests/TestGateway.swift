@@ -29,13 +29,16 @@ final class TestGateway: Sendable {
     let lines = Mutex<[String]>([])
   }
 
-  init(on group: any EventLoopGroup, loops: Int = 2, limits: GatewayConfiguration.Limits? = nil, trusted: [String] = []) throws {
+  init(
+    on group: any EventLoopGroup, loops: Int = 2, limits: GatewayConfiguration.Limits? = nil, trusted: [String] = [],
+    listen: GatewayConfiguration.Address = .init(address: "127.0.0.1", port: 0)
+  ) throws {
     self.group = group
     var template = Array("/tmp/sluice-gateway-test-XXXXXX".utf8CString)
     guard mkdtemp(&template) != nil else { throw RawClient.Unmet(description: "no directory: \(errno)") }
     directory = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
     configuration = GatewayConfiguration(
-      listen: [.init(address: "127.0.0.1", port: 0)], adminSocket: "\(directory)/admin.sock", stateDirectory: "\(directory)/state",
+      listen: [listen], adminSocket: "\(directory)/admin.sock", stateDirectory: "\(directory)/state",
       trustedProxies: trusted, health: .init(address: "127.0.0.1", port: 0), loops: loops, finish: .seconds(5), limits: limits)
     running = Mutex(nil)
     places = Mutex((0, 0))
@@ -106,6 +109,25 @@ final class TestGateway: Sendable {
   func turn(_ state: SwitchMachine.State, at: WallTime? = nil, fence: Fence = TestGateway.fence) async throws -> ServiceStatus {
     let order = SwitchOrder(fence: fence, state: state, at: at)
     return try await admin("PUT", "/v1/services/shop/switch", AdminJSON.encode(order), as: ServiceStatus.self)
+  }
+
+  /// The figures of `/metrics` as text.
+  func metrics() async throws -> String {
+    let client = try await adminClient()
+    let response = try await client.request("GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
+    await client.close()
+    return response.body
+  }
+
+  /// Waits until the log holds a line; bounded.
+  @discardableResult
+  func logged(_ what: String, within limit: Duration = .seconds(10), _ wanted: @Sendable (String) -> Bool) async throws -> String {
+    let deadline = ContinuousClock.now + limit
+    while true {
+      if let line = log.lines.withLock({ $0.first(where: wanted) }) { return line }
+      guard ContinuousClock.now < deadline else { throw RawClient.Unmet(description: "never logged \(what): \(log.lines.withLock { $0 })") }
+      try await Task.sleep(for: .milliseconds(10))
+    }
   }
 
   func status() async throws -> ServiceStatus { try await admin("GET", "/v1/services/shop", as: ServiceStatus.self) }

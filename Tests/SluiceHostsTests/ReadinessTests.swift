@@ -36,7 +36,7 @@ struct ReadinessTests {
       #expect(await bench.perform(.start(instance, release)).generation != nil)
       let failure = try #require(await bench.perform(.checkReady(instance, release)).failure)
       #expect(failure.kind == .readiness)
-      #expect(failure.message.contains(byExec ? "exit status 7: not yet" : "status 500: broken"), "\(failure)")
+      #expect(failure.message.contains(byExec ? "exit status 7: not yet" : "status 500, expected 200: broken"), "\(failure)")
       #expect(failure.output.contains("listening"), "\(failure)")
     }
   }
@@ -106,6 +106,40 @@ struct HTTPAnswerTests {
     for bad in ["", "HTTP/1.1 200", "SSH-2.0-x\r\n", "HTTP/1.1 2000 x\r\n", "HTTP/2 200\r\n", "HTTP/1.1 abc x\r\n", "HTTP/1.1  200\r\n"] {
       #expect(answer(bad).status == nil)
     }
+  }
+
+  @Test("Interim answers are passed over, also when they come with the final one or never end")
+  func interims() {
+    let continued = "HTTP/1.1 100 Continue\r\n\r\n"
+    #expect(answer(continued + "HTTP/1.1 103 Early Hints\r\nLink: a\r\n\r\nHTTP/1.1 200 OK\r\n\r\n").status == 200)
+    var whole = HTTPAnswer()
+    whole.append((continued + continued + "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").utf8)
+    #expect(whole.status == 200 && whole.isEnough)
+    #expect(answer(continued).status == nil && !answer(continued).isEnough)
+    #expect(answer(continued).fault == "the connection was closed after an interim answer")
+    let endless = answer(String(repeating: continued, count: 100))
+    #expect(endless.status == nil && endless.isEnough && endless.fault == "more than 16 interim answers")
+    var long = HTTPAnswer()
+    long.append((String(repeating: "HTTP/1.1 103 Early Hints\r\nLink: \(String(repeating: "l", count: 2_000))\r\n\r\n", count: 5) + "HTTP/1.1 204 No\r\n\r\n").utf8)
+    #expect(long.status == 204 && long.isEnough)
+  }
+
+  @Test("An empty answer is whole: nobody waits for a body that does not come")
+  func empty() {
+    for head in ["HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", "HTTP/1.1 503 No\r\ncontent-length:0\r\n\r\n", "HTTP/1.1 204 No\r\n\r\n"] {
+      #expect(answer(head).isEnough && answer(head).status != nil, "\(head)")
+    }
+    #expect(!answer("HTTP/1.1 503 No\r\nContent-Length: 10\r\n\r\n").isEnough)
+    // The status counts when the head is whole, not before.
+    #expect(answer("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n").status == nil)
+  }
+
+  @Test("A broken answer is told in true words, without control characters")
+  func broken() {
+    #expect(answer("").fault == "the connection was closed without an answer")
+    #expect(answer("HTTP/1.1 200 OK\r\nConte").fault == "the connection was closed in the middle of the answer's head")
+    #expect(answer("HTT").fault == "the connection was closed in the middle of the answer's head")
+    #expect(answer("SSH-2.0-\u{1b}[31mx\r\n").fault == "the answer is not HTTP: SSH-2.0-?[31mx")
   }
 
   @Test("No more is kept than anyone reads")
