@@ -46,6 +46,7 @@ struct GatewayStatusCommand: AsyncParsableCommand {
       "\(row.gateway): version \(status.version), pid \(status.pid), \(status.connections) connections, \(TimeText.utc(status.clock))"
         + "\(status.draining ? ", drained for what stands in front" : "")\(try switches(status, workspace))")
     if let degraded = status.degraded { console.result("  DEGRADED: \(degraded)") }
+    for warning in status.warnings ?? [] { console.result("  WARNING: \(warning)") }
     for service in status.services {
       console.result(
         "  \(service.service): table \(service.revision?.description ?? "none"), switch \(service.switch.state.rawValue), "
@@ -54,6 +55,7 @@ struct GatewayStatusCommand: AsyncParsableCommand {
         console.result(
           "    \(StatusText.pad("\(target.instance)", 12)) \(StatusText.pad("\(target.release)", 4)) \(StatusText.pad("\(target.address):\(target.port)", 22)) "
             + "\(StatusText.pad(target.state.rawValue, 9)) \(StatusText.pad(target.health.rawValue, 10)) \(target.inFlight) in flight")
+        if let faults = target.faultWords { console.result("      \(faults)") }
       }
     }
   }
@@ -70,5 +72,15 @@ struct GatewayStatusCommand: AsyncParsableCommand {
         service.switch.state, since: orders?.since(service.switch.state), pending: service.switch.pending, service: service.service)
       return words.map { ", \(service.service): \($0)" } ?? ""
     }.joined()
+  }
+}
+
+extension TargetStatus {
+  /// What gateways had to answer in its place: `7 faults (bad_answer 5, no_answer 2), the last at …: its answer cannot be understood: …`; nil: nothing.
+  var faultWords: String? {
+    guard let faults, !faults.isEmpty else { return nil }
+    let each = faults.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value)" }.joined(separator: ", ")
+    let last = lastFault.map { ", the last\(lastFaultAt.map { " at \(TimeText.utc($0))" } ?? ""): \($0)" } ?? ""
+    return "\(faults.values.reduce(0, +)) faults (\(each))\(last)"
   }
 }

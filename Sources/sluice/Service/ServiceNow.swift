@@ -71,9 +71,18 @@ struct ServiceNow {
     return targets.allSatisfy { $0?.state == .serving && $0?.health == .healthy } ? "serving" : "unhealthy"
   }
 
-  /// What the last probe of an instance saw that is not healthy; nil where no gateway says so.
+  /// For how long a fault of a serving instance is told.
+  private static let faultShown: Int64 = 15 * 60_000
+
+  /// What the last probe of an instance saw that is not healthy; else what it did lately that gateways had to answer for. Nil where no gateway says so.
   func trouble(_ instance: Instance) -> String? {
-    guard word(instance) == "unhealthy" else { return nil }
+    guard word(instance) == "unhealthy" else {
+      return voices.compactMap { id -> String? in
+        guard let gateway = answer(id), let target = targets(instance.number, [id]).first ?? nil else { return nil }
+        guard let at = target.lastFaultAt, gateway.clock.milliseconds - at.milliseconds < Self.faultShown else { return nil }
+        return target.faultWords
+      }.first
+    }
     return targets(instance.number, voices).compactMap { $0 }.first { $0.health != .healthy && !$0.lastProbe.isEmpty }?.lastProbe
   }
 

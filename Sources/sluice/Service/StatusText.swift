@@ -122,6 +122,7 @@ enum StatusText {
       if service?.panicking ?? false { words.append("nearly all targets fail, so all are used") }
       if status.draining { words.append("drained for what stands in front") }
       if let degraded = status.degraded { words.append("DEGRADED: \(degraded)") }
+      words += (status.warnings ?? []).map { "WARNING: \($0)" }
       return words.joined(separator: ", ")
     case nil:
       let reach =
