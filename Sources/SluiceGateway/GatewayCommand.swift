@@ -59,7 +59,9 @@ package enum GatewayCommand {
   package static func readConfiguration(_ path: String) throws -> GatewayConfiguration {
     let octets = try contents(path)
     do {
-      let unknown = try AdminJSON.decode(KeyList.self, octets).names.filter { !known.contains($0) }
+      var unknown = try AdminJSON.decode(KeyList.self, octets).names.filter { !known.contains($0) }
+      let limits = try AdminJSON.decode(LimitKeys.self, octets).limits?.names ?? []
+      unknown += limits.filter { !knownLimits.contains($0) }.map { "limits.\($0)" }
       guard unknown.isEmpty else { throw ConfigurationFailure(description: "unknown keys: \(unknown.sorted().joined(separator: ", "))") }
       return try AdminJSON.decode(GatewayConfiguration.self, octets)
     } catch let error as DecodingError {
@@ -70,6 +72,12 @@ package enum GatewayCommand {
   }
 
   private static let known = ["listen", "adminSocket", "stateDirectory", "trustedProxies", "health", "loops", "finish", "limits"]
+
+  private static let knownLimits = ["head", "fields", "target", "options", "connections", "headTime", "keepAlive"]
+
+  private struct LimitKeys: Decodable {
+    var limits: KeyList?
+  }
 
   private struct ConfigurationFailure: Error, CustomStringConvertible {
     var description: String

@@ -64,10 +64,14 @@ package final class GatewayProcess: Sendable {
       try controlLoop.flatSubmit { control.restore() }.wait()
       for worker in workers { try worker.loop.submit { worker.start() }.wait() }
       let binder = ListenerBinder(workers: workers, control: control, controlLoop: controlLoop, flag: flag)
-      addresses = try configuration.listen.map { try binder.listen($0, into: &opened) }
+      addresses = try configuration.listen.map { address in
+        do { return try binder.listen(address, into: &opened) } catch { throw PortGuard.failure(error, at: address) }
+      }
       let own = try opened.compactMap { try PortWatch.place(of: $0) }
       try controlLoop.submit { control.portWatch = PortWatch(own) }.wait()
-      healthAddress = try configuration.health.map { try binder.listenForHealth($0, into: &openedAside) }
+      healthAddress = try configuration.health.map { address in
+        do { return try binder.listenForHealth(address, into: &openedAside) } catch { throw PortGuard.failure(error, at: address) }
+      }
       try binder.listenForAdmin(configuration.adminSocket, into: &openedAside)
     } catch {
       for channel in opened + openedAside { channel.close(promise: nil) }

@@ -31,6 +31,15 @@ enum PortGuard {
     return result == 0 ? nil : errno
   }
 
+  /// What keeps a listener of the gateway's from being made.
+  static func failure(_ error: any Error, at address: GatewayConfiguration.Address) -> any Error {
+    guard let failure = error as? IOError, let wanted = try? SocketAddress(ipAddress: address.address, port: address.port) else { return error }
+    let leftovers =
+      "nobody listens there, but connections of a former program are not over (TIME_WAIT): they are within a minute, so start it again then"
+    let problem = Self.problem(failure.errnoCode, wanted) ?? leftovers
+    return GatewayProcess.StartFailure(description: "cannot listen on \(authorityText(address: address.address, port: address.port)): \(problem)")
+  }
+
   /// Nil: nobody listens there, and the listener finds out for itself.
   private static func problem(_ code: Int32, _ address: SocketAddress) -> String? {
     switch code {

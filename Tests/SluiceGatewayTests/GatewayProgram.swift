@@ -18,7 +18,8 @@ final class GatewayProgram {
     var places: [String] = []
     if let path = getenv("SLUICE_BIN") { places.append(String(cString: path)) }
     var own = [CChar](repeating: 0, count: 4_096)
-    if readlink("/proc/self/exe", &own, own.count - 1) > 0 { places.append(String(cString: own)) }
+    let count = readlink("/proc/self/exe", &own, own.count)
+    if count > 0 { places.append(String(decoding: own[..<count].map { UInt8(bitPattern: $0) }, as: UTF8.self)) }
     places.append(CommandLine.arguments[0])
     // The bundle's own path is behind `--test-bundle-path` when a helper runs it.
     places += CommandLine.arguments.filter { $0.hasSuffix(".xctest") }
@@ -42,10 +43,14 @@ final class GatewayProgram {
     let octets = try AdminJSON.encode(configuration)
     guard write(file, octets, octets.count) == octets.count else { throw Unmet(description: "no configuration written: \(errno)") }
     close(file)
-    var arguments = [executable, "run", "--config", "\(directory)/config.json"].map { strdup($0) } + [nil]
-    defer { for argument in arguments { free(argument) } }
+    let words: [String] = [executable, "run", "--config", "\(directory)/config.json"]
+    var arguments: [UnsafeMutablePointer<CChar>?] = words.map { (word: String) in strdup(word) }
+    var environment: [UnsafeMutablePointer<CChar>?] = [strdup("SWIFT_BACKTRACE=enable=no")]
+    arguments.append(nil)
+    environment.append(nil)
+    defer { for text in arguments + environment { free(text) } }
     var child: pid_t = 0
-    guard posix_spawn(&child, executable, nil, nil, &arguments, environ) == 0 else { throw Unmet(description: "not started: \(errno)") }
+    guard posix_spawn(&child, executable, nil, nil, &arguments, &environment) == 0 else { throw Unmet(description: "not started: \(errno)") }
     pid = child
     var table = RouteTable(
       service: "shop", fence: Fence(owner: "test", epoch: 1), revision: Revision(epoch: 1, version: 1), hosts: ["a"],
@@ -95,11 +100,9 @@ final class Dialled {
   init(descriptor: Int32) { self.descriptor = descriptor }
 
   init(port: Int) throws {
-    descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
-    var address = loopback(port)
-    let result = withUnsafePointer(to: &address) {
-      $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size)) }
-    }
+    let made = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
+    descriptor = made
+    let result = socketAddress([127, 0, 0, 1], port).asSocketAddress { connect(made, $0, $1) }
     guard result == 0 else { throw GatewayProgram.Unmet(description: "connect: \(errno)") }
     var yes: Int32 = 1
     setsockopt(descriptor, Int32(IPPROTO_TCP), TCP_NODELAY, &yes, 4)
@@ -129,7 +132,7 @@ final class Dialled {
   func sendAll(_ octets: [UInt8]) throws {
     var sent = 0
     while sent < octets.count {
-      let count = octets.withUnsafeBytes { send(descriptor, $0.baseAddress! + sent, octets.count - sent, Int32(MSG_NOSIGNAL.rawValue)) }
+      let count = octets.withUnsafeBytes { send(descriptor, $0.baseAddress! + sent, octets.count - sent, Int32(MSG_NOSIGNAL)) }
       guard count > 0 else { throw GatewayProgram.Unmet(description: "send: \(errno)") }
       sent += count
     }
@@ -142,9 +145,9 @@ final class Dialled {
     var quiet = 0
     var taken = [UInt8](repeating: 0, count: 262_144)
     while sent < limit, quiet < 60 {
-      if reading { while recv(descriptor, &taken, taken.count, Int32(MSG_DONTWAIT.rawValue)) > 0 { quiet = 0 } }
+      if reading { while recv(descriptor, &taken, taken.count, Int32(MSG_DONTWAIT)) > 0 { quiet = 0 } }
       let count = octets.withUnsafeBytes {
-        send(descriptor, $0.baseAddress! + at, octets.count - at, Int32(MSG_NOSIGNAL.rawValue) | Int32(MSG_DONTWAIT.rawValue))
+        send(descriptor, $0.baseAddress! + at, octets.count - at, Int32(MSG_NOSIGNAL) | Int32(MSG_DONTWAIT))
       }
       if count > 0 {
         sent += count
@@ -172,12 +175,18 @@ final class Dialled {
   }
 }
 
-func loopback(_ port: Int) -> sockaddr_in {
-  var address = sockaddr_in()
-  address.sin_family = sa_family_t(AF_INET)
-  address.sin_port = in_port_t(UInt16(port)).bigEndian
-  address.sin_addr.s_addr = UInt32(0x7f00_0001).bigEndian
-  return address
+/// A socket address as the system wants it (ip(7), ipv6(7)): the C types belong to a module that tests do not import.
+func socketAddress(_ address: [UInt8], _ port: Int) -> [UInt8] {
+  let family = withUnsafeBytes(of: sa_family_t(address.count == 4 ? AF_INET : AF_INET6)) { Array($0) }
+  let place = [UInt8(port >> 8), UInt8(port & 255)]
+  return address.count == 4
+    ? family + place + address + Array(repeating: 0, count: 8) : family + place + [0, 0, 0, 0] + address + [0, 0, 0, 0]
+}
+
+extension [UInt8] {
+  func asSocketAddress<Result>(_ body: (UnsafePointer<sockaddr>, socklen_t) -> Result) -> Result {
+    withUnsafeBytes { body($0.baseAddress!.assumingMemoryBound(to: sockaddr.self), socklen_t($0.count)) }
+  }
 }
 
 /// A port that nobody has at the moment.
@@ -193,38 +202,24 @@ final class Listener {
 
   /// `share`: with SO_REUSEPORT. `six`: at all addresses of both families; `all`: at all of IPv4.
   init(port wanted: Int = 0, share: Bool = true, all: Bool = false, six: Bool = false, backlog: Int32 = 16, reuse: Bool = true) throws {
-    descriptor = socket(six ? AF_INET6 : AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
+    let made = socket(six ? AF_INET6 : AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
     var yes: Int32 = 1
-    if reuse { setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &yes, 4) }
-    if share { setsockopt(descriptor, SOL_SOCKET, SO_REUSEPORT, &yes, 4) }
-    var result: Int32
-    if six {
-      var address = sockaddr_in6()
-      address.sin6_family = sa_family_t(AF_INET6)
-      address.sin6_port = in_port_t(UInt16(wanted)).bigEndian
-      result = withUnsafePointer(to: &address) {
-        $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { bind(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in6>.size)) }
-      }
-    } else {
-      var address = loopback(wanted)
-      if all { address.sin_addr.s_addr = 0 }
-      result = withUnsafePointer(to: &address) {
-        $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { bind(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size)) }
-      }
-    }
-    if result == 0 { result = listen(descriptor, backlog) }
+    if reuse { setsockopt(made, SOL_SOCKET, SO_REUSEADDR, &yes, 4) }
+    if share { setsockopt(made, SOL_SOCKET, SO_REUSEPORT, &yes, 4) }
+    let address = six ? [UInt8](repeating: 0, count: 16) : all ? [0, 0, 0, 0] : [127, 0, 0, 1]
+    var result = socketAddress(address, wanted).asSocketAddress { bind(made, $0, $1) }
+    if result == 0 { result = listen(made, backlog) }
     guard result == 0 else {
       let code = errno
-      close(descriptor)
+      close(made)
       throw GatewayProgram.Unmet(description: "listen: \(code)")
     }
-    var bound = sockaddr_in6()
-    var size = socklen_t(MemoryLayout<sockaddr_in6>.size)
-    _ = withUnsafeMutablePointer(to: &bound) {
-      $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { getsockname(descriptor, $0, &size) }
-    }
+    var bound = [UInt8](repeating: 0, count: 28)
+    var size = socklen_t(bound.count)
+    _ = bound.withUnsafeMutableBytes { getsockname(made, $0.baseAddress!.assumingMemoryBound(to: sockaddr.self), &size) }
+    descriptor = made
     // The port stands at the same place in both families.
-    port = Int(UInt16(bigEndian: bound.sin6_port))
+    port = Int(bound[2]) << 8 | Int(bound[3])
   }
 
   /// From now on connecting hangs, given that one connection waits already.

@@ -1,4 +1,5 @@
 import Glibc
+import NIOCore
 import NIOPosix
 import SluiceGatewayAPI
 import SluiceModel

@@ -28,7 +28,7 @@ extension WithGateway {
       switch fault {
       case .malformed: 400
       case .targetTooLong: 414
-      case .tooBig: 431
+      case .tooBig, .tooManyOptions: 431
       case .notImplemented: 501
       case .version: 505
       }
