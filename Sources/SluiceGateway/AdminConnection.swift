@@ -189,7 +189,11 @@ final class AdminConnection: ChannelInboundHandler {
     let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
     let heartbeat = context.eventLoop.scheduleRepeatedTask(initialDelay: .seconds(1), delay: .seconds(1)) { _ in
       guard let line = WatchHub.chunk(.heartbeat(clock: wallTime())) else { return }
-      if channel.isWritable, !bound.value.silence.isOver(channel) { channel.writeAndFlush(line, promise: nil) } else { channel.close(promise: nil) }
+      if channel.isWritable, !bound.value.silence.isOver(channel) {
+        channel.writeAndFlush(line, promise: nil)
+      } else {
+        channel.close(promise: nil)
+      }
     }
     channel.closeFuture.whenComplete { _ in heartbeat.cancel() }
   }

@@ -75,6 +75,18 @@ extension ControlPlane {
       }
     }
   }
+
+  /// For `/metrics`.
+  func figures(connections: Int) -> Metrics.Gateway {
+    Metrics.Gateway(
+      connections: connections, refusedConnections: self.connections.refused, strangers: portWatch.strangers.count)
+  }
+
+  /// Counts for `/metrics`.
+  func tallies() -> EventLoopFuture<[(ServiceName, ServiceTally)]> {
+    let names = self.names
+    return EventLoopFuture.whenAllSucceed(names.map(tally), on: loop).map { Array(zip(names, $0)) }
+  }
 }
 
 /// A clock that only goes forward, for leases.

@@ -27,7 +27,7 @@ final class ControlPlane: @unchecked Sendable {
   private let store: StateStore
   private let probes: ProbeRunner
   private let flag: HealthResponder.Flag
-  private let connections: ConnectionBound
+  let connections: ConnectionBound
   /// Who else listens on the gateway's ports.
   var portWatch = PortWatch()
   let log: @Sendable (String) -> Void
@@ -377,18 +377,6 @@ final class ControlPlane: @unchecked Sendable {
         degraded: self.degraded.isEmpty ? nil : self.degraded.sorted { $0.key < $1.key }.map(\.value).joined(separator: "; "),
         connections: open.reduce(0, +), services: found, warnings: self.portWatch.warnings)
     }
-  }
-
-  /// For `/metrics`.
-  func figures(connections: Int) -> Metrics.Gateway {
-    Metrics.Gateway(
-      connections: connections, refusedConnections: self.connections.refused, strangers: portWatch.strangers.count)
-  }
-
-  /// Counts for `/metrics`.
-  func tallies() -> EventLoopFuture<[(ServiceName, ServiceTally)]> {
-    let names = self.names
-    return EventLoopFuture.whenAllSucceed(names.map(tally), on: loop).map { Array(zip(names, $0)) }
   }
 }
 

@@ -12,7 +12,8 @@ struct LocalAnswer {
   var fault: FaultKind?
 
   static let noRoute = LocalAnswer(status: 404, reason: "Not Found", text: "no route for this host and path")
-  static let closed = LocalAnswer(status: 503, reason: "Service Unavailable", text: "the service is closed for a moment", retryAfter: 1, fault: .closed)
+  static let closed = LocalAnswer(
+    status: 503, reason: "Service Unavailable", text: "the service is closed for a moment", retryAfter: 1, fault: .closed)
   static let queueFull = LocalAnswer(
     status: 503, reason: "Service Unavailable", text: "the service is paused and its queue is full", retryAfter: 1, fault: .queueFull)
   static let heldTooLong = LocalAnswer(

@@ -14,7 +14,8 @@ enum PortGuard {
     for address in configuration.listen + (configuration.health.map { [$0] } ?? []) where address.port != 0 {
       let wanted = try SocketAddress(ipAddress: address.address, port: address.port)
       guard let code = bindOnce(wanted), let problem = problem(code, wanted) else { continue }
-      throw GatewayProcess.StartFailure(description: "cannot listen on \(authorityText(address: address.address, port: address.port)): \(problem)")
+      throw GatewayProcess.StartFailure(
+        description: "cannot listen on \(authorityText(address: address.address, port: address.port)): \(problem)")
     }
   }
 
@@ -33,11 +34,14 @@ enum PortGuard {
 
   /// What keeps a listener of the gateway's from being made.
   static func failure(_ error: any Error, at address: GatewayConfiguration.Address) -> any Error {
-    guard let failure = error as? IOError, let wanted = try? SocketAddress(ipAddress: address.address, port: address.port) else { return error }
+    guard let failure = error as? IOError, let wanted = try? SocketAddress(ipAddress: address.address, port: address.port) else {
+      return error
+    }
     let leftovers =
       "nobody listens there, but connections of a former program are not over (TIME_WAIT): they are within a minute, so start it again then"
     let problem = Self.problem(failure.errnoCode, wanted) ?? leftovers
-    return GatewayProcess.StartFailure(description: "cannot listen on \(authorityText(address: address.address, port: address.port)): \(problem)")
+    return GatewayProcess.StartFailure(
+      description: "cannot listen on \(authorityText(address: address.address, port: address.port)): \(problem)")
   }
 
   /// Nil: nobody listens there, and the listener finds out for itself.

@@ -210,7 +210,9 @@ package struct RequestHead {
       }
     case 9: if !trusted, octets.holds("forwarded", at: start, end) { fields.cuts.append(cursor.line) }
     case 10:
-      if octets.holds("connection", at: start, end) { return fields.readConnection(octets, value, line: cursor.line, limit: limits.options) }
+      if octets.holds("connection", at: start, end) {
+        return fields.readConnection(octets, value, line: cursor.line, limit: limits.options)
+      }
       if octets.holds("keep-alive", at: start, end) { fields.cuts.append(cursor.line) }
     case 14:
       if octets.holds("content-length", at: start, end) { return fields.readContentLength(octets, value) }

@@ -88,7 +88,9 @@ package struct ResponseHead {
     switch end - start {
     case 7: if octets.holds("upgrade", at: start, end) { fields.cuts.append(cursor.line) }
     case 10:
-      if octets.holds("connection", at: start, end) { return fields.readConnection(octets, value, line: cursor.line, limit: limits.options) }
+      if octets.holds("connection", at: start, end) {
+        return fields.readConnection(octets, value, line: cursor.line, limit: limits.options)
+      }
       if octets.holds("keep-alive", at: start, end) {
         fields.cuts.append(cursor.line)
         readKeepAlive(octets, value)

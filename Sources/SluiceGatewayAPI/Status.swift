@@ -207,7 +207,8 @@ package struct GatewayStatus: Hashable, Codable, Sendable {
   package var services: [ServiceStatus]
 
   package init(
-    boot: String, version: String, pid: Int, clock: WallTime, draining: Bool, degraded: String?, connections: Int, services: [ServiceStatus],
+    boot: String, version: String, pid: Int, clock: WallTime, draining: Bool, degraded: String?, connections: Int,
+    services: [ServiceStatus],
     warnings: [String]? = nil
   ) {
     self.boot = boot

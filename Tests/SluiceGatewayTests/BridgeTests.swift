@@ -40,7 +40,10 @@ extension WithGateway {
         close(file)
         unlink(path)
       }
-      for (text, word) in [("{\"listen\":[],\"stateDir\":1}", "stateDir"), ("{\"listen\":[]}", "adminSocket"), ("{", "line"), ("{\"limits\":{\"heads\":1}}", "limits.heads")] {
+      for (text, word) in [
+        ("{\"listen\":[],\"stateDir\":1}", "stateDir"), ("{\"listen\":[]}", "adminSocket"), ("{", "line"),
+        ("{\"limits\":{\"heads\":1}}", "limits.heads"),
+      ] {
         ftruncate(file, 0)
         pwrite(file, text, text.utf8.count, 0)
         let error = #expect(throws: (any Error).self) { _ = try GatewayCommand.readConfiguration(path) }

@@ -20,7 +20,9 @@ extension WithGateway {
       "hang": .init(text: "|", pause: 3_600_000),
     ]
 
-    @Test func `an answer that is refused names its target and what is wrong, in log, status and metrics, without control characters`() async throws {
+    @Test func `an answer that is refused names its target and what is wrong, in log, status and metrics, without control characters`()
+      async throws
+    {
       try await withGateway(scripts: Self.scripts) { gateway, upstreams in
         let timeouts = RouteTimeouts(connect: .seconds(1), response: Milliseconds(300), idle: .seconds(5))
         try await gateway.serve(TestGateway.table(1, [(1, upstreams[0], .active)], timeouts: timeouts))
@@ -78,7 +80,8 @@ extension WithGateway {
 
 @Suite struct FaultBookTests {
   private func report(_ number: Int = 1, cause: String = "", count: Int = 1) -> FaultReport {
-    let place = FaultReport.Place(instance: InstanceID(service: "shop", number: number), release: ReleaseNumber(3), authority: "10.0.0.1:80")
+    let place = FaultReport.Place(
+      instance: InstanceID(service: "shop", number: number), release: ReleaseNumber(3), authority: "10.0.0.1:80")
     return FaultReport(service: "shop", kind: .badAnswer, target: place, cause: cause, count: count)
   }
 

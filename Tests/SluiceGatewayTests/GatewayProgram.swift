@@ -50,11 +50,16 @@ final class GatewayProgram {
     environment.append(nil)
     defer { for text in arguments + environment { free(text) } }
     var child: pid_t = 0
-    guard posix_spawn(&child, executable, nil, nil, &arguments, &environment) == 0 else { throw Unmet(description: "not started: \(errno)") }
+    guard posix_spawn(&child, executable, nil, nil, &arguments, &environment) == 0 else {
+      throw Unmet(description: "not started: \(errno)")
+    }
     pid = child
     var table = RouteTable(
       service: "shop", fence: Fence(owner: "test", epoch: 1), revision: Revision(epoch: 1, version: 1), hosts: ["a"],
-      pools: [.init(release: ReleaseNumber(1), targets: [.init(instance: InstanceID(service: "shop", number: 1), address: "127.0.0.1", port: target)])],
+      pools: [
+        .init(
+          release: ReleaseNumber(1), targets: [.init(instance: InstanceID(service: "shop", number: 1), address: "127.0.0.1", port: target)])
+      ],
       probe: .init(kind: .tcp, interval: Milliseconds(50), rise: 1))
     table.timeouts.idle = .seconds(30)
     let body = try AdminJSON.encode(table)
@@ -80,7 +85,8 @@ final class GatewayProgram {
   /// One request of the admin socket; all that came back.
   func admin(_ method: String, _ path: String, _ body: [UInt8] = []) throws -> String {
     let socket = try Dialled(path: "\(directory)/admin.sock")
-    try socket.sendAll(Array("\(method) \(path) HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: \(body.count)\r\n\r\n".utf8) + body)
+    try socket.sendAll(
+      Array("\(method) \(path) HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: \(body.count)\r\n\r\n".utf8) + body)
     return String(decoding: try socket.readToEnd(), as: UTF8.self)
   }
 

@@ -30,7 +30,9 @@ extension WithGateway {
     }
 
     @Test(arguments: Where.allCases, ["127.0.0.1", "0.0.0.0"])
-    func `a port that another program shares with SO_REUSEPORT is refused, and the program named`(there: Where, address: String) async throws {
+    func `a port that another program shares with SO_REUSEPORT is refused, and the program named`(there: Where, address: String)
+      async throws
+    {
       try await Self.withGroup { group in
         let stranger = try Listener(share: true, all: there == .all, six: there == .six)
         let words = try #require(try Self.refusal(.init(address: address, port: stranger.port), on: group), "it started")
@@ -78,7 +80,9 @@ extension WithGateway {
         let gateway = try TestGateway(on: group, listen: .init(address: "127.0.0.1", port: try freePort()))
         #expect(try await gateway.gatewayStatus().warnings == nil)
         #expect(try await gateway.metrics().contains("sluice_gateway_port_strangers 0\n"))
-        var strangers: [Listener] = [try Listener(port: gateway.port, share: true), try Listener(port: gateway.port, share: true, all: true)]
+        var strangers: [Listener] = [
+          try Listener(port: gateway.port, share: true), try Listener(port: gateway.port, share: true, all: true),
+        ]
         for address in ["127.0.0.1", "0.0.0.0"] {
           let line = try await gateway.logged("a stranger") { $0.contains("listens on \(address):\(gateway.port) beside this gateway") }
           #expect(line.contains("(pid \(getpid()), user ") && line.hasPrefix("WARNING: "), "\(line)")

@@ -11,7 +11,9 @@ extension WithGateway {
     static let scripts: [String: TestUpstream.Script] = [
       "empty": .init(text: "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"),
       "bare": .init(text: "HTTP/1.1 200\r\n\r\n"),
-      "hints": .init(text: "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: a\r\n\r\n|HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", pause: 5),
+      "hints": .init(
+        text: "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: a\r\n\r\n|HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok",
+        pause: 5),
       "other": .init(text: "HTTP/1.1 204 No Content\r\n\r\n"),
       "garbage": .init(text: "what\u{7}?\r\n\r\n"),
       "halfhead": .init(text: "HTTP/1.1 200 OK\r\nContent-Le", closes: true),
@@ -22,7 +24,8 @@ extension WithGateway {
 
     static func table(_ version: UInt64, _ upstream: TestUpstream, _ name: String, rise: Int = 1) -> RouteTable {
       var table = TestGateway.table(version, [(Int(version), upstream, .active)])
-      table.probe = .init(kind: .http(path: "/raw/\(name)", status: 200), interval: Milliseconds(20), timeout: Milliseconds(300), rise: rise, fall: 1)
+      table.probe = .init(
+        kind: .http(path: "/raw/\(name)", status: 200), interval: Milliseconds(20), timeout: Milliseconds(300), rise: rise, fall: 1)
       return table
     }
 

@@ -120,7 +120,9 @@ struct HTTPAnswerTests {
     let endless = answer(String(repeating: continued, count: 100))
     #expect(endless.status == nil && endless.isEnough && endless.fault == "more than 16 interim answers")
     var long = HTTPAnswer()
-    long.append((String(repeating: "HTTP/1.1 103 Early Hints\r\nLink: \(String(repeating: "l", count: 2_000))\r\n\r\n", count: 5) + "HTTP/1.1 204 No\r\n\r\n").utf8)
+    long.append(
+      (String(repeating: "HTTP/1.1 103 Early Hints\r\nLink: \(String(repeating: "l", count: 2_000))\r\n\r\n", count: 5)
+        + "HTTP/1.1 204 No\r\n\r\n").utf8)
     #expect(long.status == 204 && long.isEnough)
   }
 
