@@ -31,7 +31,7 @@ extension WithGateway {
         try await gateway.put(Self.table(2, upstreams, ["/old", "/new"], common: "/new"))
         try await gateway.until("both serve") { $0.targets.count == 2 && $0.targets.allSatisfy { $0.health == .healthy } }
         #expect(try await gateway.status().targets[0].since == since)
-        let probes = { (index: Int) in Set(upstreams[index].heads.map { String($0.split(separator: " ")[1]) }) }
+        let probes = { (index: Int) in Set(upstreams[index].probes.map { String($0.split(separator: " ")[1]) }) }
         #expect(probes(0) == ["/old"] && probes(1) == ["/new"])
         // A check that is another from now on is asked from now on, in the same rhythm, and what it finds counts.
         try await gateway.put(Self.table(3, upstreams, ["/old2", "/new"], common: "/new"))
@@ -48,7 +48,7 @@ extension WithGateway {
         var table = TestGateway.table(1, [(1, upstreams[0], .active)])
         table.probe.kind = .http(path: "/up", status: 200, host: "shop.example.com", headers: ["X-Probe": "yes", "accept": "text/plain"])
         try await gateway.serve(table)
-        let head = try #require(upstreams[0].heads.first)
+        let head = try #require(upstreams[0].probes.first)
         #expect(head.hasPrefix("GET /up HTTP/1.1\r\nHost: shop.example.com\r\n"))
         #expect(head.contains("\r\nX-Probe: yes\r\n") && head.contains("\r\naccept: text/plain\r\n") && !head.contains("Accept: */*"))
       }

@@ -26,6 +26,7 @@ final class TestUpstream: Sendable {
   private let requests = Atomic<Int>(0)
   private let connections = Atomic<Int>(0)
   private let seen = Mutex<[String]>([])
+  private let seenProbes = Mutex<[String]>([])
   private let channel = Mutex<(any Channel)?>(nil)
   private let children = Mutex<[ObjectIdentifier: any Channel]>([:])
   let port: Int
@@ -53,6 +54,8 @@ final class TestUpstream: Sendable {
   var connectionCount: Int { connections.load(ordering: .relaxed) }
   /// Heads as they came.
   var heads: [String] { seen.withLock { $0 } }
+  /// Heads of the gateway's probes.
+  var probes: [String] { seenProbes.withLock { $0 } }
 
   func setHealthy(_ value: Bool) { healthy.store(value, ordering: .relaxed) }
 
@@ -76,6 +79,8 @@ final class TestUpstream: Sendable {
   }
 
   fileprivate func closed(_ channel: any Channel) { children.withLock { $0[ObjectIdentifier(channel)] = nil } }
+
+  fileprivate func probed(_ head: String) { seenProbes.withLock { if $0.count < 10_000 { $0.append(head) } } }
 
   fileprivate func got(_ head: String) {
     requests.add(1, ordering: .relaxed)
@@ -142,7 +147,7 @@ private final class UpstreamScript: ChannelInboundHandler {
         octets.removeFirst(end)
         head = text
         answered = false
-        if !text.contains("User-Agent: sluice-gateway") { owner?.got(text) }
+        if text.contains("User-Agent: sluice-gateway") { owner?.probed(text) } else { owner?.got(text) }
         if script(0).atHead { answer(context, 0) }
       }
       if !takeBody(context) { return }
