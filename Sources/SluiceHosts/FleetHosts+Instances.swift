@@ -10,7 +10,7 @@ extension FleetHosts {
     if let failure = problem(text) { return .failed(failure) }
     let run = release.spec.run
     var script = HostScript(StartScript.source)
-    script.set(place: order.service, on: host)
+    script.set(place: order.service, of: fleet.name, on: host)
     script.set(fence: order.fence)
     script.set("number", instance.number)
     script.set("slots", host.slots)
@@ -19,15 +19,18 @@ extension FleetHosts {
     script.set("digest", release.digest.rawValue)
     script.set("runtime", host.runtime(for: run.runtime).rawValue)
     script.set("program", text.program)
+    script.set("others", Self.furtherPrograms(of: release))
     script.set("user", run.user ?? "")
     script.set("limits", run.limits == Limits() ? "" : "1")
     script.set("settings", text.settings)
     script.set("about", text.json)
     script.set("environment", text.environment)
+    script.set("named", text.namedEnvironment)
     script.set("head", text.unitHead)
     script.set("tail", text.unitTail)
     script.set("supervise", InstanceFiles.supervise)
     script.set("launch", InstanceFiles.launch)
+    script.set("pause", InstanceFiles.pause)
     script.set("version", text.secretsVersion)
     let values = await secretLines(text)
     script.set("secrets", values.lines ?? "")
@@ -67,6 +70,10 @@ extension FleetHosts {
       return Failure(
         .start, "'\(name)' is no name for an environment variable", remedy: "Letters, digits and _ make one, and no digit comes first.")
     }
+    if let name = run.secrets.sorted().first(where: Shell.isOwn) {
+      return Failure(
+        .start, "the secret \(name) has a name that shells keep for themselves", remedy: "Give it another name in run.secrets.")
+    }
     if let user = run.user, !Shell.isPlain(user) { return Failure(.start, "run.user '\(user)' is no user's name") }
     if !text.secretsVersion.isEmpty, !Shell.isPlain(text.secretsVersion) {
       return Failure(.start, "the secrets' version '\(text.secretsVersion)' is no file's name")
@@ -82,7 +89,7 @@ extension FleetHosts {
     let killAfter = release?.spec.stop.killAfter ?? .minutes(10)
     let preStop = max(order.policy.drain.timeout, .seconds(1))
     var script = HostScript(StopScript.source)
-    script.set(place: order.service, on: host)
+    script.set(place: order.service, of: fleet.name, on: host)
     script.set(fence: order.fence)
     script.set("number", instance.number)
     script.set("port", instance.port)

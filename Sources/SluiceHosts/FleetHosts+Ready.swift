@@ -33,7 +33,7 @@ extension FleetHosts {
       switch await prober.ask(through: try await link(host).openConnection()) {
       case .ready:
         risen += 1
-        if risen >= check.rise { return .succeeded(.nothing) }
+        if risen >= check.rise { return try await staysInForeground(instance, order, on: host) }
       case .notReady(let answer):
         risen = 0
         last = answer
@@ -83,7 +83,7 @@ extension FleetHosts {
       // Long enough that few round trips are needed, short enough that a crash or an abort is seen.
       let time = max(.milliseconds(1), min(left, max(.seconds(3), check.interval.duration * (check.rise + 1))))
       var script = HostScript(InstanceScripts.probe)
-      script.set(place: order.service, on: host)
+      script.set(place: order.service, of: fleet.name, on: host)
       script.set("number", instance.number)
       script.set("words", Shell.words(command.map(text.substitute)))
       script.set("timeout", check.timeout.value)
@@ -92,7 +92,7 @@ extension FleetHosts {
       script.set("time", time.milliseconds)
       let answer = try await link(host).run(
         script, .probe, limits: SSHLimits(timeout: time + check.timeout.duration * 2 + .seconds(30), maxOutput: 1 << 20))
-      if answer.has("ready") { return .succeeded(.nothing) }
+      if answer.has("ready") { return try await staysInForeground(instance, order, on: host) }
       let status = answer.value("status") ?? "none"
       last =
         (status == "124" ? "cut off after \(check.timeout)" : "exit status \(status)")
@@ -104,6 +104,20 @@ extension FleetHosts {
     }
     return try await notReady(instance, order, on: host, what: command.joined(separator: " "), last: last)
   }
+
+  /// A program that goes on in the background cannot be kept running. One that listens itself is in the foreground; where a process that it has
+  /// started listens (a script around the service, or the parent of a daemon), it is looked at until it has run for a while.
+  private func staysInForeground(_ instance: Instance, _ order: HostOrder, on host: Host) async throws -> AttemptResult {
+    let deadline = ContinuousClock.now + .seconds(8)
+    while true {
+      let seen = try await look(at: instance.number, order.service, on: host)
+      if let failure = seen.failure(order.service, instance.number, on: host) { return .failed(failure) }
+      if seen.isDirect || (seen.age ?? .zero) >= Self.foregroundTime || ContinuousClock.now >= deadline { return .succeeded(.nothing) }
+      try await Task.sleep(for: .milliseconds(300))
+    }
+  }
+
+  private static let foregroundTime = Duration.seconds(3)
 
   private func notReady(_ instance: Instance, _ order: HostOrder, on host: Host, what: String, last: String) async throws -> AttemptResult {
     let log = try? await look(at: instance.number, order.service, on: host).log
@@ -119,13 +133,13 @@ extension FleetHosts {
   /// Whether the instance still runs, how often it was started again, and what it wrote last.
   func look(at number: Int, _ service: ServiceName, on host: Host) async throws -> InstanceLook {
     var script = HostScript(InstanceScripts.liveness)
-    script.set(place: service, on: host)
+    script.set(place: service, of: fleet.name, on: host)
     script.set("number", number)
     let answer = try await link(host).run(script, .probe, limits: limits)
     return InstanceLook(
       isRunning: answer.value("running") == "1", isGone: answer.has("gone"), restarts: answer.number("restarts") ?? 0,
-      status: answer.value("status"),
-      log: answer.text("log"))
+      status: answer.value("status"), log: answer.text("log"), isBackground: answer.has("background"), isDirect: answer.has("direct"),
+      age: answer.number("age", as: Int64.self).map { .milliseconds($0) })
   }
 
   private static func seconds(_ time: Milliseconds) -> String {
@@ -146,10 +160,28 @@ struct InstanceLook: Hashable, Sendable {
   /// How it last ended, where it has.
   var status: String?
   var log: String
+  /// It has ended, and what it left behind listens on its port.
+  var isBackground = false
+  /// The program that is supervised listens itself.
+  var isDirect = false
+  /// How long that program has run; nil where it is not up.
+  var age: Duration?
+
+  /// Why it is none that can be kept running; nil where it is one. A program that ends well before it serves is taken for one that goes on elsewhere.
+  func leftForeground(_ service: ServiceName, _ number: Int, on host: Host) -> Failure? {
+    guard isBackground || (restarts > 0 && status == "0") else { return nil }
+    return Failure(
+      .start, "\(host.name): \(service)/\(number) has left the foreground: its program ended (exit status 0) and goes on in the background",
+      output: log,
+      remedy:
+        "Keep it in the foreground: no daemon mode (nginx -g 'daemon off;', gunicorn without --daemon), no & in a script; end scripts with exec."
+    )
+  }
 
   /// Why waiting for it is in vain; nil while it may yet become ready. Two restarts may be a dependency that comes late.
   func failure(_ service: ServiceName, _ number: Int, on host: Host) -> Failure? {
-    let how = status.map { " (exit status \($0))" } ?? ""
+    let how = status.map { $0.hasPrefix("signal") ? " (\($0))" : " (exit status \($0))" } ?? ""
+    if let failure = leftForeground(service, number, on: host) { return failure }
     let remedy = "Look at its log: sluice logs \(service)."
     if isGone { return Failure(.start, "\(host.name): \(service)/\(number) is not on the host any more") }
     if !isRunning {

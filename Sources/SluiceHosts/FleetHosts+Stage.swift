@@ -26,7 +26,7 @@ extension FleetHosts {
     if let failure = try await forwarding(release.spec.readiness, order, on: host) { return .failed(failure) }
     func script(_ source: String) -> HostScript {
       var script = HostScript(source)
-      script.set(place: order.service, on: host)
+      script.set(place: order.service, of: fleet.name, on: host)
       script.set(fence: order.fence)
       script.set("digest", release.digest.rawValue)
       script.set("artifact", artifact.rawValue)
@@ -35,6 +35,7 @@ extension FleetHosts {
       script.set("user", run.user ?? "")
       script.set("limits", run.limits == Limits() ? "" : "1")
       // What an instance's number or port is part of is looked for when the instance starts.
+      script.set("others", Self.furtherPrograms(of: release))
       script.set("program", run.command.first.flatMap { $0.contains("${") ? nil : $0 } ?? "")
       return script
     }
@@ -56,6 +57,13 @@ extension FleetHosts {
     }
     guard let generation = answer.number("generation", as: UInt64.self) else { throw HostTrouble.unreadable(host) }
     return .succeeded(.host(generation: generation))
+  }
+
+  /// The programs that a release runs on a host besides its own, as words for a shell: checked where it is staged.
+  static func furtherPrograms(of release: Release) -> String {
+    var programs = [release.spec.task?.command.first, release.spec.stop.preStop?.first].compactMap { $0 }
+    if case .exec(let command) = release.spec.readiness.probe, let first = command.first { programs.append(first) }
+    return Shell.words(programs)
   }
 }
 

@@ -96,7 +96,7 @@ package final class FleetHosts: HostPort {
 
   package func claim(_ claim: FenceClaim, on host: Host, ports: PortRange) async -> ClaimAnswer<HostFact> {
     var script = HostScript(FactScripts.claim)
-    script.set(place: claim.service, on: host)
+    script.set(place: claim.service, of: fleet.name, on: host)
     script.set(fence: claim.fence)
     script.set(range: ports)
     script.set("machine", Token.encode(claim.machine))
@@ -115,7 +115,7 @@ package final class FleetHosts: HostPort {
 
   package func withdraw(_ service: ServiceName, fence: Fence, on host: Host) async {
     var script = HostScript(RecordScripts.withdraw)
-    script.set(place: service, on: host)
+    script.set(place: service, of: fleet.name, on: host)
     script.set(fence: fence)
     // Where it fails, the next controller of this machine goes over it, and one of another is told who holds it.
     _ = try? await link(host).run(script, .release, limits: limits)
@@ -140,7 +140,7 @@ package final class FleetHosts: HostPort {
   package func replicate(_ copy: SignedCopy, service: ServiceName, fence: Fence, to host: Host) async -> Bool {
     guard let text = String(validating: copy.bytes, as: UTF8.self), let signature = copy.signature else { return false }
     var script = HostScript(RecordScripts.replicate)
-    script.set(place: service, on: host)
+    script.set(place: service, of: fleet.name, on: host)
     script.set(fence: fence)
     script.set("revision", "\(copy.revision.epoch) \(copy.revision.version)")
     script.set("content", text)
@@ -151,7 +151,7 @@ package final class FleetHosts: HostPort {
 
   package func release(_ service: ServiceName, fence: Fence, keep: [Digest], on host: Host) async {
     var script = HostScript(RecordScripts.release)
-    script.set(place: service, on: host)
+    script.set(place: service, of: fleet.name, on: host)
     script.set(fence: fence)
     script.set("keep", keep.map(\.rawValue).joined(separator: " "))
     script.set("packed", options.packedArtifacts)
@@ -161,7 +161,7 @@ package final class FleetHosts: HostPort {
 
   private func observe(_ order: HostOrder, on host: Host) async throws -> AttemptResult {
     var script = HostScript(FactScripts.observe)
-    script.set(place: order.service, on: host)
+    script.set(place: order.service, of: fleet.name, on: host)
     script.set(fence: order.fence)
     script.set(range: order.policy.ports)
     let answer = try await link(host).run(script, .observe, limits: limits)
@@ -190,11 +190,19 @@ extension HostTrouble {
 
 extension HostScript {
   /// Where a service lies on a host, and how its addresses are told apart there.
-  mutating func set(place service: ServiceName, on host: Host) {
-    set("root", host.root)
+  mutating func set(place service: ServiceName, of fleet: FleetName, on host: Host) {
     set("base", "\(host.root)/\(service)")
     set("service", service.rawValue)
+    set(fleet: fleet, on: host)
+  }
+
+  /// Whose scripts these are, and how the host's addresses are told apart. `tag` tells fleets and roots apart in names of which a host has one set.
+  mutating func set(fleet: FleetName, on host: Host) {
+    set("root", host.root)
+    set("fleet", fleet.rawValue)
+    set("tag", HostTag.of(fleet, root: host.root))
     set("hex", ProcAddress.pattern(host.serviceAddress))
+    set("local", host.serviceAddress)
   }
 
   mutating func set(fence: Fence) {

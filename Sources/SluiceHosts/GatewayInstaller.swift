@@ -63,7 +63,11 @@ package struct GatewayInstaller: Sendable {
 
   /// Where a gateway lives on a host; `admin.sock` and `state` below it belong into its configuration.
   package static func directory(of gateway: GatewayName, on host: Host) -> String { "\(host.root)/gateway/\(gateway)" }
+  /// Where the admin API is reached, whatever version made it.
   package static func socket(of gateway: GatewayName, on host: Host) -> String { directory(of: gateway, on: host) + "/admin.sock" }
+  /// Where a gateway of this version makes its admin socket: in a directory of its own, since it may write to no other but `state`. The path above
+  /// leads there.
+  package static func ownSocket(of gateway: GatewayName, on host: Host) -> String { directory(of: gateway, on: host) + "/run/admin.sock" }
 
   /// Ensures that a gateway runs there: where none does, this executable with this configuration (JSON) is installed and started. One round trip when
   /// it runs already. One that runs and differs is restarted only where `restarts` says so: requests in flight are finished, new connections are
@@ -74,10 +78,10 @@ package struct GatewayInstaller: Sendable {
     _ gateway: GatewayName, on host: Host, configuration: String, restarts: Bool
   ) async throws(HostFailure) -> Installation {
     let directory = Self.directory(of: gateway, on: host)
-    guard Self.socket(of: gateway, on: host).utf8.count <= 107 else {
+    guard Self.ownSocket(of: gateway, on: host).utf8.count <= 107 else {
       throw HostFailure(
         failure: Failure(
-          .gateway, "\(host.name): the path of the gateway's socket is longer than 107 bytes: \(Self.socket(of: gateway, on: host))",
+          .gateway, "\(host.name): the path of the gateway's socket is longer than 107 bytes: \(Self.ownSocket(of: gateway, on: host))",
           remedy: "Choose a shorter root."))
     }
     var script = script(GatewayScripts.ensure, gateway, host)
@@ -85,7 +89,7 @@ package struct GatewayInstaller: Sendable {
     script.set("configuration", configuration.trimmingLineEnds)
     script.set("runtime", host.runtime(for: .auto).rawValue)
     script.set("settings", settings(directory))
-    script.set("unitfile", unit(gateway, directory))
+    script.set("unitfile", GatewayUnit(gateway: gateway, directory: directory, digest: binary.digest, account: account(gateway, host)).text)
     script.set("launch", InstanceFiles.launch)
     script.set("supervise", InstanceFiles.supervise)
     script.set("restarts", restarts ? "1" : "")
@@ -128,9 +132,14 @@ package struct GatewayInstaller: Sendable {
     }
   }
 
+  private func account(_ gateway: GatewayName, _ host: Host) -> String {
+    HostTag.account(of: gateway, hands.fleet.name, root: host.root)
+  }
+
   private func script(_ source: String, _ gateway: GatewayName, _ host: Host) -> HostScript {
     var script = HostScript(source)
-    script.set("root", host.root)
+    script.set(fleet: hands.fleet.name, on: host)
+    script.set("account", account(gateway, host))
     script.set("base", Self.directory(of: gateway, on: host))
     script.set("name", gateway.rawValue)
     script.set("digest", binary.digest.rawValue)
@@ -142,17 +151,6 @@ package struct GatewayInstaller: Sendable {
     let command = #"ulimit -n "$(ulimit -Hn)"; SWIFT_BACKTRACE=enable=no; export SWIFT_BACKTRACE; exec "$0" run --config "$1""#
     let words = Shell.words(["-c", command, "\(directory)/bin/\(binary.digest)", "\(directory)/config.json"])
     return [("i_user", ""), ("i_files", directory), ("i_secrets", ""), ("i_arguments", words)].map { "\($0)=\(Shell.quote($1))\n" }.joined()
-  }
-
-  private func unit(_ gateway: GatewayName, _ directory: String) -> String {
-    [
-      "# Written by Sluice.", "[Unit]", "Description=Sluice gateway \(gateway)", "After=network.target", "StartLimitIntervalSec=0", "",
-      "[Install]",
-      "WantedBy=multi-user.target", "", "[Service]", "Type=exec",
-      "ExecStart=\(SystemdText.argument("\(directory)/bin/\(binary.digest)")) run --config \(SystemdText.argument("\(directory)/config.json"))",
-      "WorkingDirectory=\(SystemdText.path(directory))", "Environment=SWIFT_BACKTRACE=enable=no", "LimitNOFILE=1048576", "Restart=always",
-      "RestartSec=200ms", "TimeoutStopSec=40s", "SyslogIdentifier=sluice-gateway-\(gateway)",
-    ].joined(separator: "\n") + "\n"
   }
 }
 

@@ -46,6 +46,12 @@ package struct HostReport: Hashable, Sendable {
   package var memory: Int64?
   package var memoryAvailable: Int64?
   package var cpus: Int?
+  /// Where the file system of `root` is mounted, if nothing on it may be executed.
+  package var noExecution: String?
+  /// Free on the file system of `root`; nil where it has no fixed number of them.
+  package var inodesFree: Int?
+  /// Instances of other fleets: directory, port, address and fleet of each, `-` for what it does not say.
+  package var others: [String] = []
   /// Ports of the asked range that something listens on.
   package var portsTaken: [Int] = []
   /// The host's clock minus this machine's, in milliseconds, give or take the latency (a second where its `date` knows no fractions).
@@ -106,8 +112,7 @@ package struct HostInspector: Sendable {
       await checkForwarding(connection, &report)
       report.sessions = try await connection.countSessions(upTo: Self.sessionsTried)
       var script = HostScript(InspectScript.source)
-      script.set("root", host.root)
-      script.set("hex", ProcAddress.pattern(host.serviceAddress))
+      script.set(fleet: hands.fleet.name, on: host)
       script.set(range: ports)
       let sent = (monotonic: ContinuousClock.now, wall: Self.wallMilliseconds())
       let answer = try await hands.link(host).run(script, .inspect, limits: hands.limits)
@@ -170,6 +175,15 @@ package struct HostInspector: Sendable {
 }
 
 extension HostReport {
+  /// `DIRECTORY PORT ADDRESS FLEET` in words.
+  private static func told(_ line: String) -> String {
+    let words = line.split(separator: " ").map(String.init)
+    guard words.count == 4 else { return line }
+    let parts = words[0].split(separator: "/").map(String.init)
+    let name = parts.count > 3 ? "\(parts[parts.count - 3])/\(parts[parts.count - 1])" : words[0]
+    return "\(name) of \(words[3] == "-" ? words[0] : "fleet \(words[3])") on port \(words[1])"
+  }
+
   mutating func take(_ answer: HostAnswer) {
     user = answer.value("user")
     isRoot = answer.value("uid") == "0"
@@ -185,7 +199,15 @@ extension HostReport {
     controllers = answer.value("controllers").map { $0.split(separator: " ").map(String.init) }
     cpus = answer.number("cpus")
     portsTaken = Set(answer.values("listening").compactMap { Int($0) }).sorted()
-    if answer.value("writable") != "1" {
+    others = answer.values("other")
+    noExecution = answer.value("noexec")
+    inodesFree = answer.number("inodes")
+    if let mount = answer.value("readonly") {
+      problems.append(
+        .init(
+          "the file system of the root directory is read-only (\(mount))",
+          remedy: "See why (dmesg: a failing disk is made read-only), then mount -o remount,rw \(mount)."))
+    } else if answer.value("writable") != "1" {
       problems.append(
         .init("the root directory cannot be written by \(user ?? "the login user")", remedy: "Make it writable, or set ssh.become: sudo."))
     }
@@ -220,7 +242,29 @@ extension HostReport {
           "its clock is \(ClockWords.text(abs(difference))) \(difference < 0 ? "behind" : "ahead of") this machine's",
           remedy: "Let it follow NTP: times in logs cannot be compared.", isWarning: true))
     }
-    if let diskFree, diskFree < 256 << 20 {
+    if let noExecution {
+      problems.append(
+        .init(
+          "nothing below \(host.root) can be executed: \(noExecution) is mounted noexec",
+          remedy:
+            "Mount it without noexec, or set another root for this host; only services whose run.command is a program of the host run there.",
+          isWarning: true))
+    }
+    if let inodesFree, inodesFree < 10_000 {
+      problems.append(
+        .init(
+          inodesFree == 0 ? "no inodes are left for \(host.root)" : "only \(inodesFree) inodes are left for \(host.root)",
+          remedy: "Remove files that nobody needs there (df -i).", isWarning: inodesFree > 0))
+    }
+    if !others.isEmpty {
+      problems.append(
+        .init(
+          "other fleets have instances here: " + others.map(Self.told).joined(separator: ", "),
+          remedy: "Give each fleet its own ports, and count these where you set the host's slots.", isWarning: true))
+    }
+    if let diskFree, diskFree < 1 << 20 {
+      problems.append(.init("the disk of \(host.root) is full", remedy: "Make room: nothing can be changed on this host until then."))
+    } else if let diskFree, diskFree < 256 << 20 {
       problems.append(
         .init(
           "only \(diskFree >> 20) MiB are free for \(host.root)", remedy: "Make room: a release is kept packed and unpacked.",

@@ -21,7 +21,7 @@ extension FleetHosts {
   > {
     let id = InstanceID(service: service, number: instance)
     var script = HostScript(Self.logScript)
-    script.set(place: service, on: host)
+    script.set(place: service, of: fleet.name, on: host)
     script.set("number", instance)
     script.set("lines", lines)
     script.set("follow", follow ? 1 : 0)
@@ -58,7 +58,7 @@ extension FleetHosts {
   /// The numbers of a service's instances on a host, whoever put them there, in order. Throws `HostFailure`.
   package func instances(of service: ServiceName, on host: Host) async throws(HostFailure) -> [Int] {
     var script = HostScript(Self.listScript)
-    script.set(place: service, on: host)
+    script.set(place: service, of: fleet.name, on: host)
     do {
       let answer = try await link(host).run(script, .logs, limits: limits)
       return answer.values("instance").filter { $0.utf8.count <= 9 }.compactMap { Int($0) }.sorted()

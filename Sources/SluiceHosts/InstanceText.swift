@@ -45,7 +45,7 @@ struct InstanceText {
       ("i_signal", release.spec.stop.signal), ("i_kill_after", "\(release.spec.stop.killAfter.value)"),
       ("i_pre_stop", Shell.words((release.spec.stop.preStop ?? []).map(substitute))), ("i_files", files),
       ("i_user", release.spec.run.user ?? ""),
-      ("i_arguments", Shell.words(arguments)),
+      ("i_arguments", Shell.words(arguments)), ("i_named", Shell.words(named.map { "\($0)=\($1)" })),
     ]
     return values.map { "\($0)=\(Shell.quote($1))\n" }.joined()
   }
@@ -58,9 +58,16 @@ struct InstanceText {
   func environment(with own: [String: String]) -> String {
     var values = own
     values["RELEASE"] = "\(release.number.number)"
-    for (name, value) in release.spec.run.env { values[name] = substitute(value) }
+    for (name, value) in release.spec.run.env where !Shell.isOwn(name) { values[name] = substitute(value) }
     return values.sorted { $0.key < $1.key }.map(Shell.environmentLine).joined()
   }
+
+  /// The part of the environment that a shell cannot be given by a file that it reads.
+  private var named: [(String, String)] {
+    release.spec.run.env.filter { Shell.isOwn($0.key) }.map { ($0.key, substitute($0.value)) }.sorted { $0.0 < $1.0 }
+  }
+  /// That part for systemd, which has no such trouble.
+  var namedEnvironment: String { named.map(Shell.environmentLine).joined() }
 
   /// For people: scripts read `settings`.
   var json: String {
@@ -91,16 +98,20 @@ struct InstanceText {
     let run = release.spec.run
     var lines = [
       "# Written by Sluice.", "[Unit]", "Description=Sluice: instance \(instance.number) of \(service), release \(release.number.number)",
-      "After=network.target", "StartLimitIntervalSec=300", "StartLimitBurst=10", "", "[Install]", "WantedBy=multi-user.target", "",
+      "After=network.target", "StartLimitIntervalSec=0", "", "[Install]", "WantedBy=multi-user.target", "",
       "[Service]",
       "Type=exec", "WorkingDirectory=\(SystemdText.path(files))", "EnvironmentFile=\(SystemdText.path(directory))/env",
+      "EnvironmentFile=-\(SystemdText.path(directory))/env.named",
     ]
     if !secretsVersion.isEmpty { lines.append("EnvironmentFile=\(SystemdText.path("\(host.root)/\(service)/secrets/\(secretsVersion)"))") }
     if let user = run.user { lines.append("User=\(user)") }
     if let memory = run.limits.memoryBytes { lines.append("MemoryMax=\(memory)") }
     if let cpu = run.limits.cpuBasisPoints { lines.append("CPUQuota=\(max(1, cpu / 100))%") }
     lines += [
-      "Restart=on-failure", "RestartSec=1", "KillSignal=SIG\(release.spec.stop.signal)",
+      // As root whatever the instance runs as, and no failure of it is the instance's.
+      "ExecStartPre=-+/bin/sh \(SystemdText.argument("\(directory)/pause")) \(SystemdText.argument(directory))",
+      "ExecStopPost=-+/bin/sh \(SystemdText.argument("\(directory)/pause")) \(SystemdText.argument(directory)) ended",
+      "Restart=always", "RestartSec=1", "KillSignal=SIG\(release.spec.stop.signal)",
       "TimeoutStopSec=\(release.spec.stop.killAfter.value)ms",
       "SyslogIdentifier=\(service)-\(instance.number)",
     ]

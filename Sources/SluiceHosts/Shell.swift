@@ -25,6 +25,19 @@ enum Shell {
     return text.utf8.allSatisfy { $0 == 95 || isLetter($0) || (48...57).contains($0) }
   }
 
+  /// A name that some shell keeps for itself: read-only there, computed, or with a meaning for how it works. Such variables are not set by sourcing a file.
+  static func isOwn(_ name: String) -> Bool {
+    own.contains(name) || name.hasPrefix("BASH") || name.hasPrefix("COMP_") || name.hasPrefix("KSH_")
+  }
+
+  private static let own: Set<String> = [
+    "DIRSTACK", "EGID", "ENV", "EPOCHREALTIME", "EPOCHSECONDS", "ERRNO", "EUID", "FUNCNAME", "GID", "GLOBIGNORE", "GROUPS", "HISTCMD",
+    "IFS",
+    "LINENO", "MAILCHECK", "OLDPWD", "OPTARG", "OPTERR", "OPTIND", "PIPESTATUS", "POSIXLY_CORRECT", "PPID", "PS1", "PS2", "PS3", "PS4",
+    "PWD",
+    "RANDOM", "SECONDS", "SHELLOPTS", "SHLVL", "SRANDOM", "TMOUT", "UID", "USERNAME", "_",
+  ]
+
   /// A file name that needs no care: letters, digits, `.`, `_`, `-`, and no dot in front.
   static func isPlain(_ text: String) -> Bool {
     guard let first = text.utf8.first, first != UInt8(ascii: "."), text.utf8.count <= 200 else { return false }

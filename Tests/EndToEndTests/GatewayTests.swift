@@ -27,7 +27,7 @@ extension EndToEnd {
 
     /// A file of the gateway's state on its host.
     private static let state = "/var/lib/sluice/gateway/edge/state/shop.service.state"
-    private static let unit = "sluice-gateway-edge.service"
+    private static let unit = GatewayUnit.edge
 
     private func killed(_ site: Site) async throws -> GatewayRow.Gateway {
       let before = try #require(try await site.gateways("g1").first?.status)

@@ -122,7 +122,7 @@ extension EndToEnd {
       let killed = Date().addingTimeInterval(4)
       #expect(try await site.sluice("switch", "queue", "shop", "--at", Self.text(killed), "--yes").status == 0)
       _ = try await site.rig.run(on: "g1", "pkill", "-KILL", "-x", "sluice-gateway", "-f")
-      _ = try await site.rig.run(on: "g1", "systemctl", "kill", "--signal=KILL", "sluice-gateway-edge.service")
+      _ = try await site.rig.run(on: "g1", "systemctl", "kill", "--signal=KILL", GatewayUnit.edge)
       try await Program.until("it has switched after its restart") { (try? await site.atGateway().switch.state) == "queue" }
       #expect(Date() >= killed.addingTimeInterval(-0.1))
       #expect(try await site.sluice("switch", "open", "shop", "--yes").status == 0)
@@ -130,9 +130,9 @@ extension EndToEnd {
       // Down at its time.
       let missed = Date().addingTimeInterval(3)
       #expect(try await site.sluice("switch", "close", "shop", "--at", Self.text(missed), "--yes").status == 0)
-      _ = try await site.rig.run(on: "g1", "systemctl", "stop", "sluice-gateway-edge.service")
+      _ = try await site.rig.run(on: "g1", "systemctl", "stop", GatewayUnit.edge)
       try await Self.sleep(until: missed.addingTimeInterval(0.2))
-      _ = try await site.rig.run(on: "g1", "systemctl", "start", "sluice-gateway-edge.service")
+      _ = try await site.rig.run(on: "g1", "systemctl", "start", GatewayUnit.edge)
       try await Program.until("it answers") { (try? await site.atGateway()) != nil }
       let late = try await site.atGateway().switch
       #expect(late.state == "closed" && late.pending == nil)

@@ -44,16 +44,19 @@ struct Bench: Sendable {
   }
 
   /// `directory` is for what the controller has.
-  init(_ host: SluiceModel.Host, directory: String, loopback: LoopbackHost? = nil, options: HostOptions = HostOptions()) {
+  init(
+    _ host: SluiceModel.Host, directory: String, loopback: LoopbackHost? = nil, options: HostOptions = HostOptions(),
+    fleet: FleetName = "test"
+  ) {
     self.host = host
     self.directory = directory
     self.loopback = loopback
     let box = SecretBox()
     secrets = box
     hands = FleetHosts(
-      fleet: Fleet(name: "test", racks: [Rack(name: "rack-a", hosts: [host])]), group: MultiThreadedEventLoopGroup.singleton,
+      fleet: Fleet(name: fleet, racks: [Rack(name: "rack-a", hosts: [host])]), group: MultiThreadedEventLoopGroup.singleton,
       artifacts: { "\(directory)/artifacts/\($0).tar.gz" }, secrets: { _, _ in try box.values() }, options: options)
-    policy = ServicePolicy(name: "shop", fleet: "test", replicas: 1, ports: PortRange(from: 1024, to: 65_535), startTimeout: .seconds(5))
+    policy = ServicePolicy(name: "shop", fleet: fleet, replicas: 1, ports: PortRange(from: 1024, to: 65_535), startTimeout: .seconds(5))
   }
 
   final class SecretBox: Sendable {
@@ -170,6 +173,9 @@ struct Bench: Sendable {
     if fault == "late-exit": time.sleep(2); print("no database", flush=True); sys.exit(4)
     if fault == "ignore-term": signal.signal(signal.SIGTERM, signal.SIG_IGN)
     if fault == "slow": time.sleep(1)
+    if fault == "down" and os.path.exists(os.environ["DOWN"]): print("no database", flush=True); sys.exit(1)
+    if fault.startswith("daemon-"):
+        if os.fork() != 0: time.sleep(float(fault[7:])); os._exit(0)
     if fault == "fork" and os.fork() == 0:
         os.setsid()
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -180,6 +186,7 @@ struct Bench: Sendable {
             body = ("broken" if status == 500 else repr(dict(os.environ))).encode()
             self.send_response(status); self.send_header("Content-Length", str(len(body))); self.end_headers(); self.wfile.write(body)
             if self.path == "/crash": os._exit(9)
+            if self.path == "/quit": os._exit(0)
         def log_message(self, *words): pass
     print("listening", flush=True)
     http.server.ThreadingHTTPServer((sys.argv[1], int(sys.argv[2])), Handler).serve_forever()

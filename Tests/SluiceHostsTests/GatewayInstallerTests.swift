@@ -8,7 +8,7 @@ import Testing
 @Suite("Installing gateways", .enabled(if: LoopbackHost.isPossible, "needs sshd and python3"), .timeLimit(.minutes(3)), .serialized)
 struct GatewayInstallerTests {
   /// What the installer needs of a gateway: `run --config FILE`, an admin socket, an end on SIGTERM.
-  private static func stub(_ version: Int) -> String {
+  static func stub(_ version: Int) -> String {
     """
     #!/usr/bin/python3
     # \(version)
@@ -23,7 +23,7 @@ struct GatewayInstallerTests {
     """
   }
 
-  fileprivate static func binary(_ version: Int, in directory: String, architecture: String? = nil) async throws -> GatewayBinary {
+  static func binary(_ version: Int, in directory: String, architecture: String? = nil) async throws -> GatewayBinary {
     let path = "\(directory)/gateway-\(version)"
     try stub(version).write(toFile: path, atomically: true, encoding: .utf8)
     let size = try #require(try FileManager.default.attributesOfItem(atPath: path)[.size] as? Int)
@@ -47,8 +47,9 @@ struct GatewayInstallerTests {
   func life(shell: LoopbackHost.RemoteShell) async throws {
     try await Bench.run(shell: shell) { bench in
       let socket = GatewayInstaller.socket(of: "edge", on: bench.host)
+      let own = GatewayInstaller.ownSocket(of: "edge", on: bench.host)
       let installer = GatewayInstaller(hands: bench.hands, binary: try await Self.binary(1, in: bench.directory))
-      let configuration = "{\"adminSocket\":\"\(socket)\"}\n"
+      let configuration = "{\"adminSocket\":\"\(own)\"}\n"
       let first = try await installer.ensure("edge", on: bench.host, configuration: configuration, restarts: true)
       #expect(first == GatewayInstaller.Installation(socket: socket, isChanged: true, runtime: .process))
       let running = try await Self.ask(socket)
@@ -57,12 +58,12 @@ struct GatewayInstallerTests {
       let again = try await installer.ensure("edge", on: bench.host, configuration: configuration, restarts: true)
       #expect(!again.isChanged && bench.hands.statistics.total(.gateway) == execs + 1)
       #expect(try await Self.ask(socket) == running)
-      let other = "{\"adminSocket\":\"\(socket)\",\"a\":\"it's\"}"
+      let other = "{\"adminSocket\":\"\(own)\",\"a\":\"it's\"}"
       let alone = try await installer.ensure("edge", on: bench.host, configuration: other, restarts: false)
       #expect(!alone.isChanged && alone.differs == ["configuration"])
       #expect(try await Self.ask(socket) == running)
       let changed = try await installer.ensure(
-        "edge", on: bench.host, configuration: "{\"adminSocket\":\"\(socket)\",\"a\":\"it's\"}", restarts: true)
+        "edge", on: bench.host, configuration: "{\"adminSocket\":\"\(own)\",\"a\":\"it's\"}", restarts: true)
       let restarted = try await Self.ask(socket)
       #expect(changed.isChanged && restarted[0] != running[0] && restarted[1] == "1")
       let newer = GatewayInstaller(hands: bench.hands, binary: try await Self.binary(2, in: bench.directory))
@@ -104,22 +105,82 @@ struct GatewayInstallerTests {
 }
 
 extension RigTests {
-  @Test("A gateway on a host with systemd is a unit")
+  @Test(
+    "A gateway on a host with systemd is a unit in a sandbox; one of Sluice 0.1 is taken over with its state, and one that does not start gives way"
+  )
   func gatewayUnit() async throws {
     try await Rig.run { bench in
       let socket = GatewayInstaller.socket(of: "edge", on: bench.host)
-      let installer = GatewayInstaller(hands: bench.hands, binary: try await GatewayInstallerTests.binary(1, in: bench.directory))
-      let first = try await installer.ensure("edge", on: bench.host, configuration: "{\"adminSocket\":\"\(socket)\"}", restarts: true)
+      let own = GatewayInstaller.ownSocket(of: "edge", on: bench.host)
+      let unit = HostTag.unit(of: "edge" as GatewayName, "test", root: bench.host.root)
+      let directory = GatewayInstaller.directory(of: "edge", on: bench.host)
+      let binary = try await GatewayInstallerTests.binary(1, in: bench.directory)
+      let installer = GatewayInstaller(hands: bench.hands, binary: binary)
+      func processes() async throws -> [Substring] { try await Rig.exec("pgrep -f 'run --config'; :").split(separator: "\n") }
+
+      // As Sluice 0.1 left it: as root, its unit named after the gateway alone, its socket beside its configuration.
+      try await Rig.exec(
+        """
+        mkdir -p \(directory)/bin \(directory)/state && cd \(directory) && echo old >state/table
+        cat >bin/0 <<'END'
+        \(GatewayInstallerTests.stub(0))
+        END
+        chmod 755 bin/0; echo 0 >version; echo systemd >runtime; printf '{"adminSocket":"\(socket)"}' >config.json; : >settings
+        printf '[Service]\\nExecStart=\(directory)/bin/0 run --config \(directory)/config.json\\nWorkingDirectory=\(directory)\\n' >/etc/systemd/system/sluice-gateway-edge.service
+        systemctl daemon-reload && systemctl start sluice-gateway-edge.service
+        until [ -S admin.sock ]; do sleep 0.05; done
+        """)
+      let former = try await processes()
+      let configuration = "{\"adminSocket\":\"\(own)\"}"
+      let left = try await installer.ensure("edge", on: bench.host, configuration: configuration, restarts: false)
+      #expect(!left.isChanged && left.differs == ["version", "configuration", "unit"])
+      #expect(try await processes() == former && former.count == 1)
+
+      let first = try await installer.ensure("edge", on: bench.host, configuration: configuration, restarts: true)
       #expect(first.runtime == .systemd && first.isChanged)
-      #expect(
-        try await !installer.ensure("edge", on: bench.host, configuration: "{\"adminSocket\":\"\(socket)\"}", restarts: true).isChanged)
-      #expect(
-        try await installer.ensure("edge", on: bench.host, configuration: "{\"adminSocket\":\"\(socket)\",\"a\":1}", restarts: true)
-          .isChanged)
-      let state = try await Rig.exec("systemctl is-active sluice-gateway-edge.service; systemctl is-enabled sluice-gateway-edge.service")
-      #expect(state == "active\nenabled\n")
+      #expect(try await !installer.ensure("edge", on: bench.host, configuration: configuration, restarts: true).isChanged)
+      let state = try await Rig.exec("cd /etc/systemd/system; ls | grep sluice; systemctl is-active \(unit); systemctl is-enabled \(unit)")
+      #expect(state == "\(unit)\nactive\nenabled\n")
+      let account = HostTag.account(of: "edge", "test", root: bench.host.root)
+      let owners = try await Rig.exec(
+        "stat -c '%U %a' \(directory)/state \(directory)/state/table \(own); cat \(directory)/state/table; [ -S \(socket) ] && echo there")
+      #expect(owners == "\(account) 700\n\(account) 644\n\(account) 700\nold\nthere\n", "\(owners)")
+      let status = try await Rig.exec(
+        "grep -E '^(CapEff|CapBnd|NoNewPrivs)' /proc/$(systemctl show -p MainPID --value \(unit))/status | tr -d '\\t'")
+      #expect(status == "CapEff:0000000000000400\nCapBnd:0000000000000400\nNoNewPrivs:1\n", "\(status)")
+      let exposure = try await Rig.exec(
+        "systemd-analyze security --no-pager \(unit) | sed -n 's/.*exposure level for .*: \\([0-9.]*\\) .*/\\1/p'")
+      #expect(try #require(Double(exposure.trimmingCharacters(in: .newlines)), "\(exposure)") <= 2.5)
+
+      let bad = await #expect(throws: HostFailure.self) {
+        try await installer.ensure("edge", on: bench.host, configuration: "{\"adminSocket\":\"\(own)\",\"fail\":true}", restarts: true)
+      }
+      #expect(bad?.failure.message.contains("the one before was started again") == true, "\(String(describing: bad))")
+      #expect(bad?.failure.output.contains("bad listen address") == true, "\(String(describing: bad))")
+      try await eventually("it is back") {
+        try await Rig.exec("systemctl is-active \(unit); [ -S \(socket) ] && echo there; :") == "active\nthere\n"
+      }
+      #expect(try await !installer.ensure("edge", on: bench.host, configuration: configuration, restarts: true).isChanged)
+
+      // Another fleet's gateway of the same name is another gateway; a first one that does not start leaves no unit.
+      var host = bench.host
+      host.root = "/var/lib/sluice-staging"
+      let staging = Bench(host, directory: bench.directory, fleet: "staging")
+      let other = GatewayInstaller(hands: staging.hands, binary: binary)
+      let running = try await processes()
+      await #expect(throws: HostFailure.self) {
+        try await other.ensure("edge", on: host, configuration: "{\"fail\":true}", restarts: false)
+      }
+      #expect(try await Rig.exec("ls /etc/systemd/system | grep sluice") == "\(unit)\n")
+      let theirs = GatewayInstaller.ownSocket(of: "edge", on: host)
+      #expect(try await other.ensure("edge", on: host, configuration: "{\"adminSocket\":\"\(theirs)\"}", restarts: false).isChanged)
+      try await other.remove("edge", from: host)
+      #expect(try await processes() == running && running.count == 1)
+      await staging.hands.close()
       try await installer.remove("edge", from: bench.host)
-      #expect(try await Rig.exec("systemctl list-units --all | grep -c sluice; ls /var/lib/sluice/gateway; :") == "0\n")
+      #expect(
+        try await Rig.exec("systemctl list-units --all | grep -c sluice; ls /var/lib/sluice/gateway; grep -c sluice-gateway /etc/passwd; :")
+          == "0\n0\n")
     }
   }
 }

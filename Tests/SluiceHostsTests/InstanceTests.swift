@@ -34,7 +34,8 @@ struct InstanceTests {
       #expect(after.instances.isEmpty && !after.listening.contains(instance.port))
       let counts = bench.hands.statistics
       #expect(counts.perInstanceWork - counts.total(.observe) == 2)
-      #expect(counts.total(.probe) <= 1)
+      // The last look before it counts as ready; one more where it was slow.
+      #expect(counts.total(.probe) <= 2)
     }
   }
 

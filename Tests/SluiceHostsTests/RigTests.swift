@@ -86,7 +86,7 @@ struct RigTests {
         $0.run.user = "deploy"
         $0.run.limits = Limits(memoryBytes: 256 << 20, cpuBasisPoints: 5_000)
       }
-      let unit = "sluice-shop-1.service"
+      let unit = HostTag.unit(of: 1, "shop", "test", root: bench.host.root)
       let body = try await bench.get(instance)
       for (name, value) in [("ODD", odd), ("TOKEN", "tok-\(odd)")] {
         let python = try await tool("/usr/bin/python3", ["-c", "import sys; print(repr(sys.argv[1]), end='')", value])

@@ -1,6 +1,6 @@
 /// Looking at a host: for a claim, and again after something was in doubt.
 enum FactScripts {
-  /// Variables: root, base, service, owner, epoch, machine, since, takeover, hex, from, to.
+  /// Variables: root, base, service, fleet, tag, owner, epoch, machine, since, takeover, hex, from, to.
   static let claim =
     tools + facts + #"""
       make_base
@@ -37,10 +37,10 @@ enum FactScripts {
       finish
       """#
 
-  /// Variables: root, base, service, owner, epoch, hex, from, to.
+  /// Variables: root, base, service, fleet, tag, owner, epoch, hex, from, to.
   static let observe =
     facts + #"""
-      enter
+      enter lenient
       leave
       say_facts
       finish
@@ -53,26 +53,31 @@ enum FactScripts {
 
     """#
 
-  private static let facts = #"""
-    say_facts() {
-      read_generation
-      # A generation must stand before the first fact is told: later ones are compared with it.
-      if [ -z "$generation" ]; then raise_generation; fi
-      say "generation $generation"
-      for each in "$base"/instances/*/settings; do
-        [ -f "$each" ] || continue
-        number=${each%/settings}
-        number=${number##*/}
-        load_instance "$number" || continue
-        if is_running; then say "instance $number $i_port 1"; else say "instance $number $i_port 0"; fi
-      done
-      for each in "$base"/releases/*/; do
-        [ -d "$each" ] || continue
-        each=${each%/}
-        say "release ${each##*/}"
-      done
-      listening "$from" "$to" | while read -r at inode; do say "listening $at"; done
-    }
+  private static let facts =
+    InstanceState.source + OtherFleets.source + #"""
+      say_facts() {
+        read_generation
+        # A generation must stand before the first fact is told: later ones are compared with it.
+        if [ -z "$generation" ]; then raise_generation; fi
+        say "generation $generation"
+        for each in "$base"/instances/*/settings; do
+          [ -f "$each" ] || continue
+          number=${each%/settings}
+          number=${number##*/}
+          load_instance "$number" || continue
+          look_at_instance
+          say "instance $number $i_port $s_running${s_cause:+ $s_cause $s_since $s_status $s_signal $s_restarts}"
+        done
+        for each in "$base"/releases/*/; do
+          [ -d "$each" ] || continue
+          each=${each%/}
+          say "release ${each##*/}"
+        done
+        listening "$from" "$to" | while read -r at inode; do say "listening $at"; done
+        others | while read -r place at where whose; do
+          [ "$where" != "$local" ] || [ "$at" -lt "$from" ] || [ "$at" -gt "$to" ] || say "listening $at"
+        done
+      }
 
-    """#
+      """#
 }

@@ -2,8 +2,6 @@
 enum InstanceScripts {
   /// What both runtimes share: processes of an instance, time limits, removal.
   static let common = #"""
-    units=/etc/systemd/system
-    wanted=$units/multi-user.target.wants
     # Sets up to hundredths of a second since boot
     now() {
       read -r up rest </proc/uptime
@@ -38,7 +36,8 @@ enum InstanceScripts {
     # Sets killed to 1 where the signal did not end all of them in time. Fails for a process that SIGKILL does not end.
     end_processes() {
       supervised || :
-      : >"$dir/stopping"
+      # A supervisor that cannot be told would start the program again.
+      ( : >"$dir/stopping" ) 2>/dev/null || [ -z "$supervisor" ] || kill -KILL "$supervisor" 2>/dev/null
       signalled=' '
       now
       until_then=$((up + i_kill_after / 10))
@@ -78,7 +77,7 @@ enum InstanceScripts {
     # The supervisor must not be a background job of this shell: those are started with SIGINT and SIGQUIT ignored, for good.
     # So a shell in between waits for it, and the supervisor ends that shell once it stands.
     start_process() {
-      rm -f "$dir/stopping" "$dir/exit" "$dir/pid" "$dir/restarts"
+      rm -f "$dir/stopping" "$dir/exit" "$dir/pid" "$dir/restarts" "$dir/pausing" "$dir/background"
       ( exec 8>&- 9>&-; cd /; sh -c 'setsid sh "$1/supervise" "$1" "$$"; :' sluice "$dir" </dev/null >/dev/null 2>&1; : ) 2>/dev/null
       tries=0
       until [ -s "$dir/pid" ]; do
@@ -88,7 +87,7 @@ enum InstanceScripts {
       done
     }
     remove_instance() {
-      if uses_systemd && [ -e "$units/$unit" ]; then
+      if uses_systemd && [ -e "$units/$unit" ] && owns_unit; then
         rm -f "$wanted/$unit" "$units/$unit"
         systemctl reset-failed "$unit" 2>/dev/null
         # After a boot a target holds on to the unit, and systemd would start it again from memory: it is told to forget it.
@@ -106,31 +105,68 @@ enum InstanceScripts {
 
     """#
 
-  /// Variables: root, base, service, number, hex. Says whether it runs, how often it was restarted, how it last ended, and its log's tail.
-  static let liveness = #"""
-    if load_instance "$number"; then
-      restarts=0 status=
-      case $i_runtime in
-        systemd)
-          restarts=$(systemctl show -p NRestarts --value "$unit" 2>/dev/null)
-          # While it runs again, systemd tells nothing of the run before.
-          [ "$(systemctl show -p SubState --value "$unit" 2>/dev/null)" = running ] || status=$(systemctl show -p ExecMainStatus --value "$unit" 2>/dev/null)
-          ;;
-        *)
-          [ ! -f "$dir/restarts" ] || read -r restarts <"$dir/restarts"
-          [ ! -f "$dir/exit" ] || status=$(cat "$dir/exit")
-          ;;
-      esac
-      [ -z "$status" ] || say "status $status"
-      if is_running; then say "running 1"; else say "running 0"; fi
-      say "restarts $restarts"
-      say_log
-    else
-      say "running 0"
-      say gone
-    fi
-    finish
-    """#
+  /// Variables: root, base, service, number, hex. Says whether it runs, how often it was restarted, how it last ended, its log's tail; `direct`
+  /// where the program itself listens on the port and not a process that it has started; `age`, how long the program has run, in milliseconds.
+  static let liveness =
+    InstanceState.source + #"""
+      # PORT PROCESS: whether that process listens there itself
+      listens_itself() {
+        listening "$1" "$1" | while read -r at inode; do
+          case $(ls -l "/proc/$2/fd" 2>/dev/null) in *"socket:[$inode]"*)
+            say direct
+            break
+            ;;
+          esac
+        done
+      }
+      # Sets main to the program's process: what the supervisor has started and waits for
+      find_main() {
+        main=0
+        case $i_runtime in
+          systemd) main=$u_MainPID ;;
+          process)
+            [ -n "$supervisor" ] || return
+            rotator=0
+            [ ! -f "$dir/rotator" ] || read -r rotator rest <"$dir/rotator" || :
+            main=$(cat /proc/[0-9]*/stat 2>/dev/null |
+              awk -v parent="$supervisor" -v not="$rotator" '{ pid = $1; sub(/.*\) /, ""); if ($2 == parent && $1 != "Z" && pid != not) print pid }' | head -n 1)
+            ;;
+        esac
+      }
+      if load_instance "$number"; then
+        supervisor= u_MainPID=0
+        look_at_instance
+        say "running $s_running"
+        say "restarts $s_restarts"
+        case $s_status/$s_signal in
+          -/-)
+            if [ -f "$dir/exit" ] && read -r kind value <"$dir/exit"; then
+              case $kind in
+                exited) say "status $value" ;;
+                killed | dumped) say "status signal $value" ;;
+                *) say "status $kind" ;;
+              esac
+            fi
+            ;;
+          -/*) say "status signal $s_signal" ;;
+          *) say "status $s_status" ;;
+        esac
+        [ "$s_cause" != background ] || say background
+        if [ -z "$s_cause" ]; then
+          find_main
+          if look_at "${main:-0}"; then
+            read -r up rest </proc/uptime
+            say "age $(((${up%.*}${up#*.} - ticks) * 10))"
+            [ "$i_port" = 0 ] || listens_itself "$i_port" "$main"
+          fi
+        fi
+        say_log
+      else
+        say "running 0"
+        say gone
+      fi
+      finish
+      """#
 
   /// Variables: root, base, service, number, owner, epoch, words, interval, timeout, rise, time (all in milliseconds). Says `ready`, or how the check last ended.
   static let probe =

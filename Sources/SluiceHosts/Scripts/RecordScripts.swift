@@ -40,9 +40,8 @@ enum RecordScripts {
 
   /// Variables: root, base, service, owner, epoch, keep (digests), packed (how many of them keep their packed artifact).
   static let release = #"""
-    enter
-    read_fence
-    write_fence "$fence_machine" "$fence_since" 1
+    # What nobody needs goes first: it may be what fills the disk.
+    enter lenient
     used= versions= removed=
     for each in "$base"/instances/*/; do
       [ -d "$each" ] || continue
@@ -75,6 +74,12 @@ enum RecordScripts {
       case " $keep" in *" ${name%-*}"*) continue ;; esac
       rm -rf "$each"
     done
+    # Of the runs of one release's task the last tells how it ended.
+    before=
+    for each in $(ls "$base/attempts" 2>/dev/null | sort -t - -k 1,1 -k 2,2n); do
+      if [ "${before%-*}" = "${each%-*}" ] && [ -f "$base/attempts/$before/exit" ]; then rm -rf "$base/attempts/$before"; fi
+      before=$each
+    done
     rm -f "$base"/releases/.*.json "$base"/artifacts/lock.*
     for each in "$base"/artifacts/*.tar.gz "$base"/artifacts/*.part; do
       [ -f "$each" ] || continue
@@ -87,6 +92,8 @@ enum RecordScripts {
       case " $versions " in *" ${each##*/} "*) continue ;; esac
       rm -f "$each"
     done
+    read_fence
+    write_fence "$fence_machine" "$fence_since" 1
     [ -z "$removed" ] || raise_generation
     say done
     finish

@@ -16,6 +16,9 @@ enum StageScripts {
         finish
       fi
       make_base
+      # Said before the files are brought, where it can be known before.
+      release=$base/releases/$digest
+      eval "check_execution \"\$program\" $others"
       part=$base/artifacts/$artifact.part
       [ ! -f "$base/artifacts/$artifact.tar.gz" ] || part=$base/artifacts/$artifact.tar.gz
       offset=0
@@ -46,6 +49,7 @@ enum StageScripts {
       leave
       full=$base/artifacts/$artifact.tar.gz
       part=$base/artifacts/$artifact.part
+      ( : >>"$base/artifacts/lock.$artifact" ) 2>/dev/null || cannot_write "$base/artifacts/lock.$artifact" "it cannot be opened"
       eval "exec 7>>\"\$base/artifacts/lock.\$artifact\""
       flock -n 7 || fail staging "another upload of the same artifact is under way" "it ends by itself; try again"
       if [ ! -f "$full" ]; then
@@ -69,7 +73,7 @@ enum StageScripts {
       new=$base/releases/.$digest.new
       discard() { [ ! -e "$1" ] || { chmod -R u+w "$1" && rm -rf "$1"; } 2>/dev/null; }
       discard "$new"
-      problem=$(mkdir -p "$new/files" 2>&1) || cannot_write "$new" "$problem"
+      problem=$(mkdir -p "$new/files" 2>&1 && chmod 755 "$new" "$new/files" 2>&1) || cannot_write "$new" "$problem"
       problem=$(tar -xzof "$full" -C "$new/files" 2>&1) || {
         discard "$new"
         rm -f "$full"

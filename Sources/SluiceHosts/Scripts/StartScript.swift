@@ -1,10 +1,10 @@
 /// Ensures that an instance runs. Nothing is left of it where it cannot be started.
 ///
-/// Variables: root, base, service, number, owner, epoch, slots, hex, address, port, digest, runtime, program, user, limits, settings, about,
+/// Variables: root, base, service, fleet, tag, number, owner, epoch, slots, hex, local, address, port, digest, runtime, program, user, limits, settings, about,
 /// environment, version (of the secrets; empty without any), secrets, known (1: `secrets` holds their values), head, tail (of the unit),
-/// supervise, launch.
+/// supervise, launch, pause.
 enum StartScript {
-  static let source = InstanceScripts.common + SuitabilityScript.source + reservation + files + runtimes + main
+  static let source = InstanceScripts.common + SuitabilityScript.source + OtherFleets.source + reservation + files + runtimes + main
 
   private static let reservation = #"""
     # Slot and port, under the host-wide lock. A claim whose instance has no directory is a remnant.
@@ -23,8 +23,13 @@ enum StartScript {
         [ "${each##*/}" != "$port" ] || fail portTaken "port $port is held by ${holder% *}/${holder##* }"
       done
       [ "$taken" -lt "$slots" ] || fail host "all $slots slots of this host are taken" "raise the host's slots, or move an instance away"
+      holder=$(others | while read -r place at where whose; do
+        [ "$at" != "$port" ] || [ "$where" != "$local" ] || say "$place (fleet $whose)"
+      done)
+      [ -z "$holder" ] || fail portTaken "port $port is held by $holder" "give the service other ports than that fleet's"
       ! is_listening "$port" || fail portTaken "port $port is taken: $(holder_of "$port") listens on it" "stop that process, or give the service other ports"
-      mkdir -p "$dir" || fail host "$dir cannot be made"
+      problem=$(mkdir -p "$dir" 2>&1) || cannot_write "$dir" "$problem"
+      chmod 711 "$dir"
       put "$root/ports/$port" "$service $number
     "
       exec 9>&-
@@ -49,14 +54,19 @@ enum StartScript {
     # The settings come last: an instance exists once it has them.
     write_files() {
       private_file "$dir/env" "$environment" &&
+        private_file "$dir/env.named" "$named" &&
         printf '%s' "$about" >"$dir/instance.json.new" &&
         printf '%s\n' "$runtime" >"$dir/runtime.new" &&
         printf '%s\n' "$path" >"$dir/program.new" &&
         printf '%s' "$launch" >"$dir/launch.new" &&
         printf '%s' "$supervise" >"$dir/supervise.new" &&
+        printf '%s' "$pause" >"$dir/pause.new" &&
+        printf '%s\n' "$unit" >"$dir/unit.new" &&
         printf '%s' "$settings" >"$dir/settings.new" || give_up host "the instance's files could not be written: is the disk full?" "make room on the file system of $root"
-      set -- env instance.json runtime program launch supervise settings
-      ( cd "$dir" && sync_files env.new instance.json.new runtime.new program.new launch.new supervise.new settings.new &&
+      # Another user needs these for hooks and for the process runtime.
+      [ -z "$user" ] || [ "$user" = "$me" ] || chmod 644 "$dir/program.new" "$dir/launch.new" "$dir/settings.new"
+      set -- env env.named instance.json runtime program launch supervise pause unit settings
+      ( cd "$dir" && sync_files env.new env.named.new instance.json.new runtime.new program.new launch.new supervise.new pause.new unit.new settings.new &&
         for each in "$@"; do mv -f "$each.new" "$each" || exit 1; done && sync_files . ) || give_up host "the instance's files could not be written: is the disk full?"
     }
 
@@ -67,8 +77,10 @@ enum StartScript {
       i_runtime=$runtime
       say_log
       if [ "$runtime" = systemd ]; then
-        rm -f "$wanted/$unit"
-        systemctl stop "$unit" >/dev/null 2>&1
+        if owns_unit; then
+          rm -f "$wanted/$unit"
+          systemctl stop "$unit" >/dev/null 2>&1
+        fi
       else
         i_kill_after=1000
         end_processes
@@ -77,14 +89,18 @@ enum StartScript {
       fail "$@"
     }
     start_systemd() {
+      if [ -e "$units/$unit" ] && ! owns_unit; then
+        give_up host "the unit $unit exists on this host and is not Sluice's for $service/$number of fleet $fleet: it is left alone" "look at it: systemctl cat $unit"
+      fi
       escaped=$(printf '%s\n' "$path" | sed 's/[\\"]/\\&/g; s/%/%%/g')
       content="$head
     ExecStart=\"$escaped\"$tail"
       old=
       [ ! -f "$units/$unit" ] || old=$(cat "$units/$unit")
       if [ "$old" != "$content" ]; then
-        put "$units/$unit" "$content"
-        [ -z "$old" ] || systemctl daemon-reload
+        put "$units/$unit" "$content" 644
+        # A unit whose file was removed is remembered by systemd for a while.
+        [ -z "$old$i_release" ] || systemctl daemon-reload
       fi
       mkdir -p "$wanted" && ln -sf "$units/$unit" "$wanted/$unit" || give_up host "the unit could not be enabled"
       [ -z "$old" ] || systemctl reset-failed "$unit" 2>/dev/null
@@ -92,7 +108,7 @@ enum StartScript {
         case $problem in *"not found"*) systemctl daemon-reload && problem=$(systemctl start "$unit" 2>&1) && return 0 ;; esac
         result=$(systemctl show -p Result --value "$unit")
         case $result in
-          exit-code | signal | core-dump) give_up start "$path ended as soon as it was started: $(end_of_unit)" "look at its last words, and at run.command" ;;
+          exit-code | signal | core-dump) give_up start "$path ended as soon as it was started: $(end_of_unit)" "$advice" ;;
         esac
         give_up start "systemd could not start $unit ($result): ${problem%%"
     "*}" "on the host: journalctl -u $unit"
@@ -108,6 +124,7 @@ enum StartScript {
           ;;
       esac
     }
+    advice="look at its last words, and at run.command; a program has to stay in the foreground (no daemon mode: nginx -g 'daemon off;', no &)"
     # Whether the instance has ended by itself; sets how to what is known of it.
     has_ended() {
       if [ "$runtime" = systemd ]; then
@@ -126,7 +143,12 @@ enum StartScript {
     enter
     release=$base/releases/$digest
     [ -d "$release" ] || fail staging "the release is not on this host" "apply again: it will be brought"
-    if load_instance "$number" && [ "$i_release" = "$digest" ] && is_running; then
+    if load_instance "$number" && [ "$i_release" = "$digest" ] && [ ! -e "$dir/background" ] && is_running; then
+      if [ "$i_runtime" = systemd ] && [ ! -e "$units/$unit" ]; then
+        # It would not come up again after a boot.
+        find_program
+        start_systemd
+      fi
       read_generation
       say "generation ${generation:-0}"
       finish
@@ -140,17 +162,21 @@ enum StartScript {
       end_processes
     fi
     i_signal=KILL
+    # One that was here keeps its unit's name, unless that has gone to somebody else.
+    if [ -z "$i_release" ] || { [ -e "$units/$unit" ] && ! owns_unit; }; then unit=sluice-$service-$number-$fleet-$tag.service; fi
     reserve
+    rm -f "$dir/began" "$dir/exit" "$dir/stopping"
     write_secrets
     write_files
     i_runtime=$runtime
     "start_$runtime"
     tries=0
     while [ "$tries" -lt 6 ] && ! is_listening "$port"; do
-      if has_ended; then give_up start "$path ended as soon as it was started: $how" "look at its last words, and at run.command"; fi
+      if has_ended; then give_up start "$path ended as soon as it was started: $how" "$advice"; fi
       tries=$((tries + 1))
       nap
     done
+    if has_ended; then give_up start "$path ended as soon as it was started: $how" "$advice"; fi
     raise_generation
     say "generation $generation"
     say "runtime $runtime"

@@ -1,6 +1,6 @@
 /// Whether a release can run on a host at all: asked when its files come, before anything that serves is touched, and again at each start.
 ///
-/// Variables: runtime, program, user, limits; release, the folder of the unpacked release. Sets path, the program's own.
+/// Variables: runtime, program, user, limits, others (the release's further programs: its checks, preStop, task); release, the folder of the unpacked release. Sets path, the program's own.
 enum SuitabilityScript {
   static let source = #"""
     choose_runtime() {
@@ -19,6 +19,17 @@ enum SuitabilityScript {
       [ -n "$user" ] && [ "$user" != "$me" ] || return 0
       id -u "$user" >/dev/null 2>&1 || fail host "run.user $user does not exist on this host" "create it there: useradd --system $user"
       [ "$(id -u)" = 0 ] || fail host "the service runs as $user, and $me may not become another user" "set ssh.become: sudo, or leave run.user out"
+    }
+    # PROGRAM…: refused where the host executes nothing of a release
+    check_execution() {
+      for each in "$@"; do
+        case $each in /*) continue ;; */*) ;; *) [ -f "$release/files/$each" ] || continue ;; esac
+        look_at_mount "$base"
+        case ",$options," in *,noexec,*)
+          fail host "$each of the artifact cannot be executed: $mounted is mounted noexec" "mount it without noexec, give this host another root, or run it by a program of the host (run.command: [/usr/bin/python3, …])" ;;
+        esac
+        return 0
+      done
     }
     find_program() {
       path= lacks="neither the artifact nor PATH has $program"
@@ -42,6 +53,7 @@ enum SuitabilityScript {
           ;;
       esac
       [ -n "$path" ] && [ -e "$path" ] || fail start "run.command: $lacks" "look at run.command and at what the artifact holds"
+      eval "check_execution \"\$program\" $others"
       [ -f "$path" ] && [ -x "$path" ] || fail start "run.command: $program is not an executable file" "make it executable before it is packed"
     }
 

@@ -18,7 +18,9 @@ enum TaskScript {
         check_user
         find_program
         rm -rf "$dir"
-        mkdir -p "$dir" || fail host "$dir cannot be made"
+        problem=$(mkdir -p "$dir" 2>&1) || cannot_write "$dir" "$problem"
+        chmod 711 "$base/attempts" "$dir"
+        unit= pause=
         write_secrets
         write_files
         start_process
@@ -52,26 +54,33 @@ enum TaskScript {
     #"""
     #!/bin/sh
     # Written by Sluice.
-    umask 022
-    dir=$1 parent=$2
-    cd "$dir" || exit 1
-    exec 7>>alive
-    flock 7 || exit 1
-    echo "$$" >pid.new
-    mv pid.new pid
-    [ "$PPID" != "$parent" ] || kill -KILL "$parent"
-    exec 6>>../../task.lock
-    flock 6
-    setsid sh -c 'sleep LIMIT; : >late; kill -TERM "-$(cat group)"; sleep 5; kill -KILL "-$(cat group)"' >/dev/null 2>&1 6>&- 7>&- &
-    watchdog=$!
-    sh -c 'echo "$$" >group; exec setsid sh "$1/launch" "$1"' sluice "$dir" >log 2>&1 6>&-
-    status=$?
-    kill -KILL "-$watchdog" 2>/dev/null || kill -KILL "$watchdog"
-    [ ! -e late ] || status=late
-    echo "$status" >exit.new
-    sync exit.new log 2>/dev/null || sync
-    mv exit.new exit
+    umask 077
 
-    """#.split(separator: "LIMIT", omittingEmptySubsequences: false).joined(separator: "\(limit)")
+    """# + InstanceFiles.rotation
+      + #"""
+      dir=$1 parent=$2
+      cd "$dir" || exit 1
+      exec 7>>alive
+      flock 7 || exit 1
+      echo "$$" >pid.new
+      mv pid.new pid
+      [ "$PPID" != "$parent" ] || kill -KILL "$parent"
+      : >>log
+      setsid sh "$dir/supervise" rotate "$dir" "$$" </dev/null >/dev/null 2>&1 7>&- &
+      rotator=$!
+      exec 6>>../../task.lock
+      flock 6
+      setsid sh -c 'sleep LIMIT; : >late; kill -TERM "-$(cat group)"; sleep 5; kill -KILL "-$(cat group)"' >/dev/null 2>&1 6>&- 7>&- &
+      watchdog=$!
+      sh -c 'echo "$$" >group; exec setsid sh "$1/launch" "$1"' sluice "$dir" >>log 2>&1 6>&-
+      status=$?
+      kill -KILL "-$watchdog" 2>/dev/null || kill -KILL "$watchdog"
+      kill -KILL "-$rotator" 2>/dev/null || kill -KILL "$rotator"
+      [ ! -e late ] || status=late
+      echo "$status" >exit.new
+      sync exit.new log 2>/dev/null || sync
+      mv exit.new exit
+
+      """#.split(separator: "LIMIT", omittingEmptySubsequences: false).joined(separator: "\(limit)")
   }
 }

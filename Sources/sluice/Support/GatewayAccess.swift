@@ -97,7 +97,7 @@ enum GatewayAccess {
     let directory = GatewayInstaller.directory(of: gateway.name, on: host)
     let configuration = GatewayConfiguration(
       listen: gateway.listen.map { GatewayConfiguration.Address(address: $0.address, port: $0.port) },
-      adminSocket: GatewayInstaller.socket(of: gateway.name, on: host), stateDirectory: directory + "/state",
+      adminSocket: GatewayInstaller.ownSocket(of: gateway.name, on: host), stateDirectory: directory + "/state",
       trustedProxies: gateway.trustedProxies,
       health: gateway.health.map { GatewayConfiguration.Address(address: $0.address, port: $0.port) })
     let encoder = JSONEncoder()

@@ -49,6 +49,12 @@ final class Rig {
   }
 }
 
+/// What a gateway's unit is called on hosts of a rig.
+enum GatewayUnit {
+  /// Of gateway `edge` of fleet `rig`: the digits are the first of SHA-256("rig\n/var/lib/sluice"), see `HostTag`.
+  static let edge = "sluice-gateway-edge-rig-c4c144f2.service"
+}
+
 extension Program {
   /// For a deinitialiser, which cannot await.
   func waitBlocking() -> Bool {

@@ -36,8 +36,8 @@ extension Site {
         cd /var/lib/sluice/\(service)/instances 2>/dev/null && for each in *; do [ -d "$each" ] && echo "directory $each"; done
         cd / && for each in /etc/systemd/system/sluice-\(service)-*.service; do
           [ -e "$each" ] || continue
-          each=${each##*-}
-          echo "unit ${each%.service}"
+          each=${each##*/sluice-\(service)-}
+          echo "unit ${each%%-*}"
         done
         for each in /var/lib/sluice/ports/*; do [ -f "$each" ] && grep -q "^\(service) " "$each" && echo "port ${each##*/}"; done
         pgrep -xc 'sample|sluice-sample' | sed 's/^/processes /'

@@ -16,14 +16,18 @@ extension Site {
       problems.append("two instances on one port")
     }
     for host in hosts {
-      let known = status.instances.filter { $0.host == host }.map { "sluice-\($0.instance.replacing("/", with: "-")).service" }.sorted()
+      let known = status.instances.filter { $0.host == host }.map { "sluice-\($0.instance.replacing("/", with: "-"))" }.sorted()
+      // What follows the instance's number tells fleets apart.
+      func short(_ unit: String) -> String {
+        unit.split(separator: "-", omittingEmptySubsequences: false).dropLast(2).joined(separator: "-")
+      }
       let units = try await rig.run(on: host, "systemctl", "list-units", "--all", "--plain", "--no-legend", "sluice-\(service)-*").out
       // What is only a name that something once wanted ("not-found") is no unit.
       let words = units.split(separator: "\n").map { $0.split(separator: " ").map(String.init) }
-      let loaded = words.filter { $0.count > 2 && !($0[1] == "not-found" && $0[2] == "inactive") }.map { $0[0] }.sorted()
+      let loaded = words.filter { $0.count > 2 && !($0[1] == "not-found" && $0[2] == "inactive") }.map { short($0[0]) }.sorted()
       if loaded != known { problems.append("\(host) has the units \(loaded), and the record \(known)") }
       let files = try await rig.run(on: host, "sh", "-c", "ls /etc/systemd/system | grep '^sluice-\(service)-.*service$' || :").out
-      let written = files.split(separator: "\n").map(String.init).sorted()
+      let written = files.split(separator: "\n").map { short(String($0)) }.sorted()
       if written != known { problems.append("\(host) has the unit files \(written), and the record \(known)") }
       let processes = try await rig.run(on: host, "pgrep", "-c", "-x", "sluice-sample").out
       if Int(processes.trimmingCharacters(in: .whitespacesAndNewlines)) != known.count {
