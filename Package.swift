@@ -43,7 +43,7 @@ let package = Package(
     library("SluiceModel"),
     library("SluiceTraffic", ["SluiceModel"]),
     library("SluiceGatewayAPI", ["SluiceModel", "SluiceTraffic"]),
-    library("SluiceManifest", ["SluiceModel", .product(name: "Yams", package: "Yams")]),
+    library("SluiceManifest", ["SluiceModel", "SluiceTraffic", .product(name: "Yams", package: "Yams")]),
     library("SluiceRollout", ["SluiceModel", "SluiceTraffic"]),
     library("SluiceEngine", ["SluiceModel", "SluiceRollout"]),
     library("SluiceSimulator", ["SluiceModel", "SluiceRollout", "SluiceEngine"]),
@@ -79,7 +79,7 @@ let package = Package(
       "SluiceGatewayControlTests",
       [
         "SluiceModel", "SluiceTraffic", "SluiceRollout", "SluiceEngine", "SluiceGatewayAPI", "SluiceGateway", "SluiceGatewayControl",
-        "PortContracts",
+        "SluiceManifest", "PortContracts",
       ] + nioCore),
     library("SluiceStore", ["SluiceModel", "SluiceRollout", "SluiceEngine", .product(name: "GRDB", package: "GRDB.swift")]),
     tests(

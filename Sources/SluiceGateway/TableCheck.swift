@@ -31,7 +31,7 @@ extension RouteTable {
   private var ruleProblem: String? {
     do {
       _ = try RouteRules.path(path)
-      for host in hosts { _ = try RouteRules.host(host) }
+      try RouteRules.hosts(hosts)
       for probe in probes { try probe.check() }
     } catch {
       return error.description

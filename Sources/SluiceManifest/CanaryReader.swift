@@ -1,4 +1,5 @@
 import SluiceModel
+import SluiceTraffic
 
 extension Form where Output == Canary {
   /// The `canary` mapping.
@@ -52,7 +53,7 @@ extension Form where Output == CanaryStep {
 extension Form where Output == [String] {
   /// User keys of an allow or deny list.
   static var users: Form {
-    object(acceptsNothing: true) { reader in reader.optional("users", .list(of: .text, expected: "a list of user keys"), default: []) }
+    object(acceptsNothing: true) { reader in reader.optional("users", .list(of: .userKey, expected: "a list of user keys"), default: []) }
   }
 }
 
@@ -60,7 +61,7 @@ extension Form where Output == TesterHeader {
   /// The `override` mapping.
   static var testerHeader: Form {
     object { reader in
-      let header = reader.required("header", .token("a header's name"), example: "header: X-Sluice-Pool")
+      let header = reader.required("header", .overrideHeader, example: "header: X-Sluice-Pool")
       let secret = reader.required("secret", .secretSource, example: "secret: { fromEnv: CANARY_SECRET }")
       guard let header, let secret else { return nil }
       return TesterHeader(header: header, secret: secret)
@@ -74,7 +75,7 @@ extension Form where Output == ControllerLost {
     object { reader in
       let defaults = ControllerLost()
       return ControllerLost(
-        after: reader.optional("after", .duration(.seconds(5) ... .seconds(86_400)), default: defaults.after),
+        after: reader.optional("after", .duration(RouteRules.controllerLost), default: defaults.after),
         then: reader.optional("then", .oneOf(ControllerLost.Then.self), default: defaults.then))
     }
   }
@@ -90,7 +91,7 @@ extension Form where Output == Analysis {
         minRequests: reader.optional("minRequests", .number(0...1_000_000_000), default: defaults.minRequests),
         maxErrorRate: reader.optional("maxErrorRate", .share), versusStable: reader.optional("versusStable", .errorComparison),
         p99: reader.optional("p99", .latencyLimit),
-        userWindow: reader.optional("userWindow", .duration(.zero ... .seconds(86_400)), default: defaults.userWindow),
+        userWindow: reader.optional("userWindow", .userWindow, default: defaults.userWindow),
         checks: reader.optional("checks", .checks, default: []))
     }
   }
@@ -119,7 +120,13 @@ extension Form where Output == Analysis.LatencyLimit {
   static var latencyLimit: Form {
     object { reader in
       let limit = Analysis.LatencyLimit(
-        max: reader.optional("max", .positiveDuration), versusStable: reader.optional("versusStable", .ratio(1...100)))
+        max: reader.optional("max", .positiveDuration), versusStable: reader.optional("versusStable", .ratio(1...100)),
+        leastDifference: reader.optional("leastDifference", .duration()))
+      if limit.leastDifference != nil, !reader.has("versusStable") {
+        reader.cursor.error(
+          .missingKey, "`leastDifference` needs `versusStable`: it is a difference from the stable release", at: reader.place,
+          suggestion: "write `versusStable: 1.3`")
+      }
       if !reader.has("max"), !reader.has("versusStable") {
         reader.cursor.error(
           .missingKey, "`\(reader.cursor.shown)` needs `max` or `versusStable`", at: reader.place, suggestion: "write `max: 400ms`")

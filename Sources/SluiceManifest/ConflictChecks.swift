@@ -1,4 +1,5 @@
 import SluiceModel
+import SluiceTraffic
 
 /// What two documents, or two parts of one, cannot both have.
 struct ConflictChecks {
@@ -71,27 +72,41 @@ struct ConflictChecks {
     }
   }
 
-  /// Two services for the same requests at a gateway: only one of them would get any.
+  /// Two services for the same requests at a gateway: only one of them could have them. A preview's hosts are routes as well.
   private func checkRoutes() {
-    var taken: [[String]: (service: ServiceName, place: Place)] = [:]
+    var taken: [Claim: (service: ServiceName, place: Place)] = [:]
     for service in declarations.services {
       guard let route = service.value.policy.route, !route.gateway.rawValue.isEmpty else { continue }
-      let path = route.path.count > 1 && route.path.hasSuffix("/") ? String(route.path.dropLast()) : route.path
-      for (index, host) in (route.hosts.isEmpty ? [""] : route.hosts).enumerated() {
-        let key = [service.value.policy.fleet.rawValue, route.gateway.rawValue, host, path]
-        let place = service.document.place(host.isEmpty ? "spec.route.path" : "spec.route.hosts[\(index)]")
-        let requests = "`\(host.isEmpty ? "any host" : host)` and path `\(path)` at gateway `\(route.gateway)`"
-        if let other = taken[key] {
-          let message =
-            other.service == service.value.policy.name && other.place.source == place.source && other.place.line == place.line
-            ? "`route.hosts` names `\(host)` twice" : "service `\(other.service)` already takes \(requests)"
+      for (host, path) in hosts(of: service.value.policy, route) {
+        let key = RouteKey(host: host, path: route.path)
+        let place = service.document.place(path)
+        let requests = "`\(host.isEmpty ? "any host" : host)` and path `\(key.path.isEmpty ? "/" : key.path)` at gateway `\(route.gateway)`"
+        let claim = Claim(fleet: service.value.policy.fleet, gateway: route.gateway, route: key)
+        if let other = taken[claim] {
+          let isOwn = other.service == service.value.policy.name && other.place.source == place.source && other.place.line == place.line
+          if isOwn, path.hasPrefix("spec.strategy") { continue }
           report.error(
-            .duplicateRoute, message, at: place,
-            suggestion: "the other is in \(report.describe(other.place, from: place)); give one of them another host or path")
+            .duplicateRoute, isOwn ? "`route.hosts` names `\(host)` twice" : "service `\(other.service)` already takes \(requests)",
+            at: place, suggestion: "the other is in \(report.describe(other.place, from: place)); give one of them another host or path")
         } else {
-          taken[key] = (service.value.policy.name, place)
+          taken[claim] = (service.value.policy.name, place)
         }
       }
     }
+  }
+
+  private struct Claim: Hashable {
+    var fleet: FleetName
+    var gateway: GatewayName
+    var route: RouteKey
+  }
+
+  /// With the place of each.
+  private func hosts(of policy: ServicePolicy, _ route: Route) -> [(host: String, path: String)] {
+    var hosts = route.hosts.isEmpty ? [("", "spec.route.path")] : route.hosts.enumerated().map { ($1, "spec.route.hosts[\($0)]") }
+    if case .blueGreen(let blueGreen) = policy.strategy {
+      hosts += blueGreen.preview.enumerated().map { ($1, "spec.strategy.blueGreen.preview.hosts[\($0)]") }
+    }
+    return hosts
   }
 }

@@ -1,4 +1,5 @@
 import SluiceModel
+import SluiceTraffic
 
 #if canImport(Glibc)
   import Glibc
@@ -91,30 +92,13 @@ extension Form where Output == String {
     }
   }
 
-  /// A host name that requests carry, in lower case.
+  /// A host that requests carry, in its one form.
   static var routeHost: Form {
     scalar("a host name such as `shop.example.com`") { (text) throws(Mistake) in
       if text.contains("*") {
         throw Mistake(id: .notBuiltYet, problem: "is a wildcard; that is not built yet", suggestion: "list the host names")
       }
-      let host = text.lowercased()
-      if let slashes = host.firstRange(of: "://") {
-        throw Mistake(problem: "is a URL", suggestion: "write `\(host[slashes.upperBound...].prefix { $0 != "/" && $0 != ":" })`")
-      }
-      if NumericAddress.bits(host) != nil { return host }
-      let parts = host.split(separator: ":", omittingEmptySubsequences: false)
-      if parts.count == 2 {
-        throw Mistake(problem: "has a port in it", suggestion: "write `\(parts[0])`; the gateway's `listen` has the port")
-      }
-      let labels = host.split(separator: ".", omittingEmptySubsequences: false)
-      let isName = labels.allSatisfy { label in
-        (1...63).contains(label.utf8.count) && !label.hasPrefix("-") && !label.hasSuffix("-")
-          && label.utf8.allSatisfy { (97...122).contains($0) || (48...57).contains($0) || $0 == 45 || $0 == 95 }
-      }
-      guard isName, host.utf8.count <= 253 else {
-        throw Mistake(problem: "is not a host name", suggestion: "write a DNS name such as `shop.example.com`")
-      }
-      return host
+      return try Mistake.from { () throws(RouteFault) in try RouteRules.host(text) }
     }
   }
 }

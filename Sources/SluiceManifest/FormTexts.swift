@@ -66,16 +66,6 @@ extension Form where Output == String {
     }
   }
 
-  /// A token of HTTP (RFC 9110, section 5.6.2): the name of a header or cookie.
-  static func token(_ expected: String) -> Form {
-    scalar(expected) { (text) throws(Mistake) in
-      guard !text.isEmpty, text.utf8.count <= 64, Letters.areAll(text, also: "!#$%&'*+-.^_`|~") else {
-        throw Mistake(problem: "is not \(expected)", suggestion: "1 to 64 letters, digits, `-` and `_`")
-      }
-      return text
-    }
-  }
-
   /// A path on this machine, relative to the manifest's folder or absolute.
   static var localPath: Form {
     scalar("a path") { (text) throws(Mistake) in
@@ -94,29 +84,6 @@ extension Form where Output == String {
       guard Letters.areAll(text, also: "-._/") else {
         throw Mistake(problem: "has characters that Sluice does not use on hosts", suggestion: "letters, digits, `-`, `_`, `.` and `/`")
       }
-      return text
-    }
-  }
-
-  /// A URL path.
-  static var urlPath: Form {
-    scalar("a path that begins with `/`") { (text) throws(Mistake) in
-      guard text.hasPrefix("/") else { throw Mistake(problem: "does not begin with `/`", suggestion: "write `/\(text)`") }
-      guard text.utf8.allSatisfy({ $0 > 32 && $0 < 127 }) else {
-        throw Mistake(problem: "has characters that a URL cannot hold", suggestion: "percent-encode them (RFC 3986, section 2.1)")
-      }
-      return text
-    }
-  }
-
-  /// A URL path that routes match: without query or fragment, and no segment that changes its meaning.
-  static var routePath: Form {
-    scalar("a path that begins with `/`") { (text) throws(Mistake) in
-      guard text.hasPrefix("/") else { throw Mistake(problem: "does not begin with `/`", suggestion: "write `/\(text)`") }
-      guard text.utf8.allSatisfy({ $0 > 32 && $0 < 127 }), !text.contains("?"), !text.contains("#") else {
-        throw Mistake(problem: "is not a path that can be matched", suggestion: "a path without query, fragment or spaces")
-      }
-      try noParent(text)
       return text
     }
   }

@@ -1,4 +1,5 @@
 import SluiceModel
+import SluiceTraffic
 
 /// What `health` says, with the model's defaults.
 struct HealthPart {
@@ -39,8 +40,8 @@ extension Form where Output == ReadinessCheck {
       let exec = reader.optional("exec", .object { $0.required("command", .command, example: "command: [bin/check]") })
       return ReadinessCheck(
         probe: http ?? tcp ?? exec.map { .exec(command: $0) } ?? defaults.probe,
-        interval: reader.optional("interval", .duration(Milliseconds(100) ... .minutes(60)), default: defaults.interval),
-        timeout: reader.optional("timeout", .duration(Milliseconds(10) ... .minutes(60)), default: defaults.timeout),
+        interval: reader.optional("interval", .duration(RouteRules.interval), default: defaults.interval),
+        timeout: reader.optional("timeout", .duration(RouteRules.timeout), default: defaults.timeout),
         rise: reader.optional("rise", .number(1...100), default: defaults.rise),
         fall: reader.optional("fall", .number(1...100), default: defaults.fall))
     }
@@ -48,10 +49,37 @@ extension Form where Output == ReadinessCheck {
 
   private static var httpProbe: Form<ReadinessCheck.Probe> {
     .object { reader in
-      reader.notBuilt("headers", "host", "body", "port", "scheme", "method")
-      let path = reader.required("path", .urlPath, example: "path: /healthz")
+      reader.notBuilt("body", "port", "scheme", "method")
+      let path = reader.required("path", .probePath, example: "path: /healthz")
       let status = reader.optional("status", .number(100...599), default: 200)
-      return path.map { .http(path: $0, status: status) }
+      let host = reader.optional("host", .probeHost)
+      let headers = reader.optional("headers", .table(keys: .probeHeader, values: .probeValue)) ?? [:]
+      checkHeaders(headers, reader.cursor.key("headers"))
+      return path.map { .http(path: $0, status: status, host: host, headers: headers.isEmpty ? nil : headers) }
+    }
+  }
+}
+
+extension Form where Output == ReadinessCheck {
+  /// Names that differ in case only are one header; and what a check sends is kept in records.
+  private static func checkHeaders(_ headers: [String: String], _ cursor: Cursor) {
+    var seen: Set<String> = []
+    for name in headers.keys.sorted() {
+      let place = cursor.document.place(cursor.key(name).path)
+      if !seen.insert(name.lowercased()).inserted {
+        cursor.error(.duplicateKey, "`\(cursor.shown)` names `\(name)` twice", at: place, suggestion: "keep one of them")
+      }
+      let isSecret = ["authorization", "cookie", "proxy-authorization"].contains(name.lowercased()) || SecretMask.isSecret(key: name)
+      if isSecret || SecretMask.isSecret(value: headers[name] ?? "") {
+        cursor.warning(
+          .secretInEnv, "`\(cursor.key(name).shown)` looks like a secret, and a check is kept in records and sent in clear", at: place,
+          suggestion: "let the path that says whether it is ready be asked without one")
+      }
+    }
+    if headers.count > RouteRules.headerLimit {
+      cursor.error(
+        .outOfRange, "`\(cursor.shown)` has \(headers.count) headers", at: cursor.document.place(cursor.path),
+        suggestion: "at most \(RouteRules.headerLimit)")
     }
   }
 }

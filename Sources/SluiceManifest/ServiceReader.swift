@@ -1,4 +1,5 @@
 import SluiceModel
+import SluiceTraffic
 
 /// Reads a Service. Its larger keys have a file each.
 enum ServiceReader {
@@ -103,6 +104,10 @@ enum ServiceReader {
         at: spec.cursor.document.place("spec.strategy.\(key)"), suggestion: "add `route: { gateway: … }`, or use `rolling`")
     } else if key == "canary", policy.route?.user == nil {
       policy.route?.user = .standard
+    }
+    if case .blueGreen(let blueGreen) = policy.strategy, !blueGreen.preview.isEmpty, let route = policy.route, !spec.cursor.document.hasErrors {
+      let cursor = spec.cursor.key("strategy").key("blueGreen")
+      cursor.report { () throws(RouteFault) in try RouteRules.preview(blueGreen.preview, of: route.hosts) }
     }
   }
 

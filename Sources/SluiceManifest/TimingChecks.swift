@@ -17,6 +17,45 @@ struct TimingChecks {
       checkHealth(service)
       checkDeadline(service)
       checkStrategy(service)
+      checkIssuedCookie(service)
+    }
+  }
+
+  /// Browsers keep a secure cookie only when it comes over TLS, which a gateway does not speak itself: without it each request is another user's.
+  private func checkIssuedCookie(_ service: Declared<ServiceManifest>) {
+    let policy = service.value.policy
+    guard let route = policy.route, let user = route.user, user.absent == .issue, user.issued.secure else { return }
+    let gateway = declarations.gateways.first { $0.value.name == route.gateway && $0.value.fleet == policy.fleet }
+    guard let gateway, gateway.value.trustedProxies.isEmpty else { return }
+    report.warning(
+      .secureCookieOverHTTP,
+      "`issue.secure` at gateway `\(route.gateway)`, which listens in plain HTTP and trusts no proxy before it: browsers drop the cookie, and one user meets both releases by turns",
+      at: service.document.place("spec.route.user.issue.secure"),
+      suggestion: "name what speaks TLS before it in the gateway's `trustedProxies`, or leave `secure` out")
+  }
+
+  /// Verdicts that cannot come, or that say nothing.
+  private func checkJudgement(_ canary: Canary, _ service: Declared<ServiceManifest>) {
+    let noTesters = canary.allow.isEmpty && canary.override == nil
+    for (index, step) in canary.steps.enumerated() where step.users == .zero && noTesters {
+      guard let analysis = step.analysis ?? canary.analysis else { continue }
+      let asksUsers =
+        analysis.minRequests > 0 || analysis.maxErrorRate != nil || analysis.versusStable != nil || analysis.p99 != nil
+      guard asksUsers else { continue }
+      report.warning(
+        .canaryWithoutUsers, "step \(index + 1) gives the canary to nobody, and waits for a verdict on what they met: it never comes",
+        at: service.document.place("spec.strategy.canary.steps[\(index)].users"),
+        suggestion: "give it users, or testers by `allow` or `override`, or judge the step by `analysis: { minRequests: 0, checks: [ … ] }`")
+    }
+    let analyses = [("spec.strategy.canary", canary.analysis)] + canary.steps.enumerated().map {
+      ("spec.strategy.canary.steps[\($0)]", $1.analysis)
+    }
+    for (path, analysis) in analyses {
+      guard let p99 = analysis?.p99, let ratio = p99.versusStable, p99.leastDifference == nil else { continue }
+      report.warning(
+        .noLeastDifference,
+        "`p99.versusStable: \(ratio)` without `leastDifference`: where stable answers in 2ms, a canary that takes \(Int((ratio * 2000).rounded()))µs is judged as slow",
+        at: service.document.place("\(path).analysis.p99.versusStable"), suggestion: "write `leastDifference: 20ms` beside it")
     }
   }
 
@@ -94,7 +133,9 @@ struct TimingChecks {
           at: service.document.place("spec.strategy.rolling.maxUnavailable"),
           suggestion: "write `maxUnavailable: 0, maxSurge: 1`, or `recreate`, which holds requests meanwhile")
       }
-    case .canary(let canary): checkCanary(canary, service)
+    case .canary(let canary):
+      checkCanary(canary, service)
+      checkJudgement(canary, service)
     case .blueGreen: break
     case .recreate:
       if policy.route == nil, service.document.has("spec.strategy.recreate.queue") {

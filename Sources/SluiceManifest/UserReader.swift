@@ -1,4 +1,5 @@
 import SluiceModel
+import SluiceTraffic
 
 extension Form where Output == UserKey {
   /// The `user` mapping of a route: one source, and what happens where it is missing.
@@ -8,7 +9,7 @@ extension Form where Output == UserKey {
       let sources: [UserKey.Source?] = [
         reader.optional("cookie", .token("a cookie's name")).map { .cookie($0) },
         reader.optional("header", .token("a header's name")).map { .header($0) },
-        reader.optional("jwtClaim", .text).map { .jwtClaim($0, cookie: jwtCookie) }, reader.optional("query", .text).map { .query($0) },
+        reader.optional("jwtClaim", .claim).map { .jwtClaim($0, cookie: jwtCookie) }, reader.optional("query", .queryName).map { .query($0) },
         reader.optional("clientAddress", .choice([("true", UserKey.Source.clientAddress)])),
       ]
       let chosen = reader.exactlyOne(of: ["cookie", "header", "jwtClaim", "query", "clientAddress"])
@@ -22,7 +23,9 @@ extension Form where Output == UserKey {
       if case .cookie(let cookie) = source { name = cookie }
       let absent = reader.optional("absent", .oneOf(UserKey.Absent.self), default: source.defaultAbsent)
       let issued = reader.optional("issue", .issuedCookie(name), default: UserKey.IssuedCookie(name: name))
-      return UserKey(source: source, absent: absent, issued: issued)
+      let user = UserKey(source: source, absent: absent, issued: issued)
+      if !reader.cursor.document.hasErrors { reader.cursor.report { () throws(RouteFault) in try RouteRules.user(user) } }
+      return user
     }
   }
 }

@@ -41,10 +41,13 @@ package struct Analysis: Hashable, Codable, Sendable {
     package var max: Milliseconds?
     /// So many times the stable release's.
     package var versusStable: Double?
+    /// And above it by so much at least: a release that answers in 2 ms where the other took 1 ms is not slow. Nil: any difference counts.
+    package var leastDifference: Milliseconds?
 
-    package init(max: Milliseconds? = nil, versusStable: Double? = nil) {
+    package init(max: Milliseconds? = nil, versusStable: Double? = nil, leastDifference: Milliseconds? = nil) {
       self.max = max
       self.versusStable = versusStable
+      self.leastDifference = leastDifference
     }
   }
 }

@@ -199,7 +199,10 @@ extension Analysis {
       fields.append(Field("\(name).versusStable", "errorRatio \(versusStable.errorRatio), confidence \(versusStable.confidence)"))
     }
     if let p99 {
-      let bounds = [p99.max.map { "at most \($0)" }, p99.versusStable.map { "at most \($0) times stable's" }].compactMap { $0 }
+      let bounds = [
+        p99.max.map { "at most \($0)" }, p99.versusStable.map { "at most \($0) times stable's" },
+        p99.leastDifference.map { "a difference below \($0) does not count" },
+      ].compactMap { $0 }
       fields.append(Field("\(name).p99", bounds.joined(separator: ", ")))
     }
     return fields + [Field("\(name).userWindow", userWindow)] + checks.map { $0.field("\(name).checks") }

@@ -62,6 +62,14 @@ package enum RouteRules {
     return name
   }
 
+  /// A route's host names, each once.
+  package static func hosts(_ hosts: [String]) throws(RouteFault) {
+    var taken: Set<String> = []
+    for text in hosts where !taken.insert(try host(text)).inserted {
+      throw RouteFault(text, "is named twice", key: "hosts", suggestion: "name it once")
+    }
+  }
+
   /// A path prefix: without query or fragment, and no segment that changes its meaning.
   package static func path(_ text: String) throws(RouteFault) -> String {
     guard text.hasPrefix("/") else { throw RouteFault(text, "does not begin with `/`", suggestion: "write `/\(text)`") }
@@ -222,8 +230,11 @@ package enum RouteRules {
     guard headers.count <= headerLimit else {
       throw RouteFault("\(headers.count)", "fields are too many", key: "headers", suggestion: "at most \(headerLimit)")
     }
+    var seen: Set<String> = []
     for (name, value) in headers.sorted(by: { $0.key < $1.key }) {
-      _ = try probeHeader(name)
+      guard seen.insert(try probeHeader(name).lowercased()).inserted else {
+        throw RouteFault(name, "is named twice", key: "headers", suggestion: "keep one of them")
+      }
       _ = try probeValue(value)
     }
   }

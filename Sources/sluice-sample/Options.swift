@@ -16,17 +16,20 @@ struct Options {
   var grace: Duration = .seconds(30)
   var accessLog = false
   var loops = 1
+  /// Where it says whether it is well.
+  var healthPath = "/healthz"
   var faults = Faults()
   var help = false
 
   static let usage = """
-    usage: sluice-sample [--listen ADDRESS:PORT] [--version-label V] [--fault LIST] [--fault-file PATH] [--grace 30s] [--loops 1] [--access-log]
+    usage: sluice-sample [--listen ADDRESS:PORT] [--version-label V] [--fault LIST] [--fault-file PATH] [--grace 30s] [--loops 1] [--health /healthz] [--access-log]
       --listen ADDRESS:PORT   a numeric address, [v6]:port for IPv6; default 127.0.0.1:8080
       --version-label V       what it says it is; else $SAMPLE_VERSION, else the file VERSION beside or above the executable's folder
       --fault LIST            start-delay=5s, fail-health, fail-health-after=10s, crash-after=3s, ignore-term, exit=3, error-share=5%, delay=50ms;
                               also $SAMPLE_FAULT
       --fault-file PATH       a file with such a list, read at start; a file that is not there means no fault
       --grace 30s             on SIGTERM: how long accepted requests may take to end
+      --health /healthz       where it says whether it is well; nothing else is there
       --access-log            one line per answered request on stdout
     """
 
@@ -50,6 +53,7 @@ struct Options {
         let text = try Self.value(of: option, &rest)
         guard let value = Int(text), (1...64).contains(value) else { throw UsageError("--loops '\(text)': expected 1 to 64") }
         loops = value
+      case "--health": healthPath = try Self.value(of: option, &rest)
       case "--access-log": accessLog = true
       case "--help", "-h": help = true
       default: throw UsageError("unknown option '\(option)'")

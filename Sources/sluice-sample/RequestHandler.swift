@@ -56,7 +56,7 @@ final class RequestHandler: ChannelInboundHandler, RemovableChannelHandler {
   private func answerSoon(_ context: ChannelHandlerContext) {
     guard let head else { return }
     let target = Target(head.uri)
-    if sample.delay > .zero, target.path != "/healthz" {
+    if sample.delay > .zero, target.path != sample.healthPath {
       later(sample.delay, context) { handler in handler.answer(head, target, context) }
     } else {
       answer(head, target, context)
@@ -64,12 +64,12 @@ final class RequestHandler: ChannelInboundHandler, RemovableChannelHandler {
   }
 
   private func answer(_ head: HTTPRequestHead, _ target: Target, _ context: ChannelHandlerContext) {
-    if target.path != "/healthz", !target.path.hasPrefix("/admin/"), sample.nextFails() {
+    if target.path != sample.healthPath, !target.path.hasPrefix("/admin/"), sample.nextFails() {
       return text("this release fails some of its requests\n", .internalServerError, context)
     }
     switch target.path {
     case "/": text("\(sample.version) \(sample.host)\n", .ok, context)
-    case "/healthz":
+    case sample.healthPath:
       let good = sample.health.good.load(ordering: .relaxed)
       text(good ? "ok\n" : "failing on purpose\n", good ? .ok : .serviceUnavailable, context)
     case "/echo": receipt(context)

@@ -9,6 +9,7 @@ final class Sample: Sendable {
   let instance: String?
   let counters = Counters()
   let health: Health
+  let healthPath: String
   let accessLog: Bool
   /// Hundredths of a per cent of requests answered with 500.
   let errorShare: Int
@@ -23,6 +24,7 @@ final class Sample: Sendable {
     errorShare = options.faults.errorShare
     delay = TimeAmount(options.faults.delay)
     health = Health(good: !options.faults.failHealth)
+    healthPath = options.healthPath
   }
 
   /// The headers that every response carries.

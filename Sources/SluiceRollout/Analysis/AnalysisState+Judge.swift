@@ -45,7 +45,9 @@ extension AnalysisState {
     }
     if let bound = analysis.p99?.max { findings.append(LatencyRule(alpha: alpha).finding(max: bound, canary: step.canary)) }
     if let ratio = analysis.p99?.versusStable {
-      findings.append(LatencyRule(alpha: alpha).finding(ratio: ratio, canary: step.canary, stable: step.stable))
+      let difference = analysis.p99?.leastDifference ?? .zero
+      findings.append(
+        LatencyRule(alpha: alpha).finding(ratio: ratio, difference: difference, canary: step.canary, stable: step.stable))
     }
     return findings + analysis.checks.map(finding)
   }

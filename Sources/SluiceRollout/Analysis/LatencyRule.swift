@@ -27,8 +27,8 @@ struct LatencyRule {
       text: sentence(slow, over: "\(bound)", alpha.compare(logEvidence), verdict))
   }
 
-  /// Against `ratio` times the stable release's percentile.
-  func finding(ratio: Double, canary: ReleaseTraffic, stable: ReleaseTraffic) -> Finding {
+  /// Against `ratio` times the stable release's percentile, and that percentile and `difference`: whichever is more.
+  func finding(ratio: Double, difference: Milliseconds, canary: ReleaseTraffic, stable: ReleaseTraffic) -> Finding {
     guard let measured = stable.latency.quantile(1 - Self.share), let sure = surePercentile(stable) else {
       let needed = ShareTest.flawless(below: Self.share, alpha: alpha.alpha / 2)
       return Finding(
@@ -36,16 +36,19 @@ struct LatencyRule {
         text: "stable: its p99 is not known yet: needs at least \(Figures.count(needed)) requests, "
           + "has \(Figures.count(stable.latency.total))")
     }
-    let bound = Self.microseconds(ratio * Double(sure))
+    // A bound that is higher is met by no more requests, so what is said above of α holds for it too.
+    let least = Double(difference.value) * 1000
+    let bound = Self.microseconds(max(ratio * Double(sure), Double(sure) + least))
     // Half of α went to the bound, so the test has half to spend: E is halved instead.
     let logEvidence = ShareTest.logEvidence(above: Self.share, canary.slow(thanMicroseconds: bound)) - Elementary.log(2)
-    let passing = Self.microseconds(ratio * Double(measured))
+    let passing = Self.microseconds(max(ratio * Double(measured), Double(measured) + least))
     let isFailed = logEvidence >= alpha.logLimit
     let verdict: Verdict =
       isFailed ? .fail : canary.slow(thanMicroseconds: passing).share <= Self.share ? .pass : .inconclusive
     let shown = isFailed ? bound : passing
     let slow = canary.slow(thanMicroseconds: shown)
-    let over = "\(Self.time(shown)) (\(Figures.decimal(ratio, places: 2)) × stable's p99)"
+    let isByRatio = (ratio - 1) * Double(isFailed ? sure : measured) >= least
+    let over = "\(Self.time(shown)) (\(isByRatio ? "\(Figures.decimal(ratio, places: 2)) × stable's p99" : "stable's p99 and \(difference)"))"
     return Finding(
       .p99VersusStable, verdict, canary: slow, stable: stable.slow(thanMicroseconds: shown), logEvidence: logEvidence,
       text: sentence(slow, over: over, alpha.compare(logEvidence), verdict))

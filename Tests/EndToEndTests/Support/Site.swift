@@ -14,6 +14,7 @@ final class Site {
     var strategy = "rolling: { maxUnavailable: 0, maxSurge: 1 }"
     var startTimeout = "10s"
     var minHealthyTime = "500ms"
+    var readiness = "http: { path: /healthz, status: 200 }"
     var drain = "{ timeout: 20s, longLived: 3s, signal: TERM, killAfter: 5s }"
     var ports = "{ from: 20000, to: 20099 }"
     var run = ""
@@ -78,7 +79,7 @@ final class Site {
         run: { command: [\(arguments.joined(separator: ", "))]\(shop.run.isEmpty ? "" : ", \(shop.run)") }
         ports: \(shop.ports)
         health:
-          readiness: { http: { path: /healthz, status: 200 }, interval: 250ms, timeout: 700ms, rise: 2, fall: 3 }
+          readiness: { \(shop.readiness), interval: 250ms, timeout: 700ms, rise: 2, fall: 3 }
           startTimeout: \(shop.startTimeout)
           minHealthyTime: \(shop.minHealthyTime)
         drain: \(shop.drain)
