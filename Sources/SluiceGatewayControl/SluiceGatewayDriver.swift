@@ -40,7 +40,8 @@ package final class SluiceGatewayDriver: GatewayPort {
       let reply: ClaimReply = try await ask("PUT", claim.service, "/fence", FenceOrder(fence: claim.fence), gateway)
       await note(reply.status, gateway)
       let fact = GatewayFact(reply.status, gateway: gateway)
-      guard let copy = reply.record else { return .granted(fact, nil) }
+      // One that nobody can have written is none.
+      guard let copy = reply.record, copy.revision.isBounded else { return .granted(fact, nil) }
       guard let bytes = Data(base64Encoded: copy.content) else {
         return .failed(
           Failure(
@@ -53,6 +54,7 @@ package final class SluiceGatewayDriver: GatewayPort {
       case .fenceHeld:
         // A gateway knows nothing of controllers' lives; hosts do, and with a majority of them the acquisition may go over this one.
         if let holder = error.holder {
+          guard holder.isBounded else { return .failed(.beyondBounds("epoch \(holder.epoch) of \(claim.service)'s fence", gateway)) }
           return .refused(FenceHolder(fence: holder, machine: holder.machine, since: claim.since, released: true))
         }
         return .failed(Failure(error, gateway: gateway))

@@ -69,9 +69,11 @@ extension RouteTable.Probe {
 }
 
 extension GatewayFact {
+  /// Numbers beyond all bounds count for nothing: no controller can go on from them.
   init(_ status: ServiceStatus, gateway: GatewayID) {
+    let targets = status.targets.filter { (0...Bounds.number).contains($0.instance.number) }
     self.init(
-      gateway: gateway, revision: status.revision, targets: status.targets.map { TargetFact($0) }, boot: status.boot,
+      gateway: gateway, revision: status.revision.flatMap { $0.isBounded ? $0 : nil }, targets: targets.map { TargetFact($0) }, boot: status.boot,
       sequence: status.sequence, fellBack: status.split?.fallenBack != nil, lost: status.lost)
   }
 }
@@ -79,7 +81,8 @@ extension GatewayFact {
 extension TargetFact {
   /// Healthy is what new requests may go to: probed healthy, and not on its way in or out.
   init(_ status: TargetStatus) {
-    let open = status.inFlight + status.longLived
+    let counts = [status.inFlight, status.longLived].map { min(max($0, 0), Bounds.number) }
+    let open = counts[0] + counts[1]
     // Drained is exact: every event loop has taken the table and counted to zero. Until it says so, something may be under way.
     let inFlight =
       switch status.state {
@@ -102,6 +105,13 @@ extension Fence {
 }
 
 extension Failure {
+  /// A number that no controller can go on from.
+  static func beyondBounds(_ what: String, _ gateway: GatewayID) -> Failure {
+    Failure(
+      .gateway, "gateway \(gateway) tells \(what), which is beyond all bounds",
+      remedy: "sluice adopt --reset-fence shows what stands everywhere, and gives the fence back")
+  }
+
   /// What a gateway refused.
   init(_ error: AdminError, gateway: GatewayID) {
     switch error.reason {

@@ -83,8 +83,10 @@ struct ConflictChecks {
         let requests = "`\(host.isEmpty ? "any host" : host)` and path `\(key.path.isEmpty ? "/" : key.path)` at gateway `\(route.gateway)`"
         let claim = Claim(fleet: service.value.policy.fleet, gateway: route.gateway, route: key)
         if let other = taken[claim] {
-          let isOwn = other.service == service.value.policy.name && other.place.source == place.source && other.place.line == place.line
-          if isOwn, path.hasPrefix("spec.strategy") { continue }
+          let isService = other.service == service.value.policy.name && other.place.source == place.source
+          // A preview that has the route's own host is told where the preview is checked.
+          if isService, path.hasPrefix("spec.strategy") { continue }
+          let isOwn = isService && other.place.line == place.line
           report.error(
             .duplicateRoute, isOwn ? "`route.hosts` names `\(host)` twice" : "service `\(other.service)` already takes \(requests)",
             at: place, suggestion: "the other is in \(report.describe(other.place, from: place)); give one of them another host or path")

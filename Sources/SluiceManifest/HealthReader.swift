@@ -69,7 +69,7 @@ extension Form where Output == ReadinessCheck {
       if !seen.insert(name.lowercased()).inserted {
         cursor.error(.duplicateKey, "`\(cursor.shown)` names `\(name)` twice", at: place, suggestion: "keep one of them")
       }
-      let isSecret = ["authorization", "cookie", "proxy-authorization"].contains(name.lowercased()) || SecretMask.isSecret(key: name)
+      let isSecret = name.lowercased() == "cookie" || SecretMask.isSecret(key: name)
       if isSecret || SecretMask.isSecret(value: headers[name] ?? "") {
         cursor.warning(
           .secretInEnv, "`\(cursor.key(name).shown)` looks like a secret, and a check is kept in records and sent in clear", at: place,

@@ -1,7 +1,7 @@
 /// Tells by name and form what may be a secret, so that nothing repeats it.
 package enum SecretWords {
   private static let words = [
-    "PASSWORD", "PASSWD", "PASSPHRASE", "SECRET", "TOKEN", "APIKEY", "API_KEY", "PRIVATE_KEY", "PRIVATEKEY", "CREDENTIAL",
+    "PASSWORD", "PASSWD", "PASSPHRASE", "SECRET", "TOKEN", "APIKEY", "API_KEY", "PRIVATE_KEY", "PRIVATEKEY", "CREDENTIAL", "AUTHORIZATION",
   ].map { Array($0.utf8) }
 
   /// Whether a key's name says that its value is a secret.

@@ -32,6 +32,37 @@ import Testing
     #expect(table == expected)
   }
 
+  @Test func `each release's targets keep their own check, and the check of most that stand is the one that old gateways go by`() {
+    let other = ReadinessCheck(probe: .http(path: "/up", status: 200, host: "shop", headers: ["X": "1"]), interval: .seconds(5))
+    var content = content(
+      [
+        target(1, port: 1), target(2, port: 2), target(3, port: 3, draining: true), target(4, release: 2, port: 4),
+        target(5, release: 2, port: 5),
+      ], probe: .exec(command: ["check"]))
+    content.checks = [TableCheck(release: ReleaseNumber(1), readiness: other)]
+    func table() -> RouteTable { RouteTable(content, revision: revision(8), service: "shop", fence: ann) }
+    // As many stand of both: the older.
+    #expect(table().probe == .init(other) && table().pools.map(\.probe) == [nil, .init(content.readiness)])
+    #expect(table().probedTargets.map(\.probe.interval) == [other, other, other, content.readiness, content.readiness].map(\.interval))
+    content.targets[1] = target(2, port: 2, draining: true)
+    #expect(table().probe == .init(content.readiness) && table().pools.map(\.probe) == [.init(other), nil])
+    guard case .http("/up", 200, "shop", ["X": "1"])? = table().pools[0].probe?.kind else { return #expect(Bool(false)) }
+  }
+
+  @Test func `numbers that no controller can go on from count for nothing`() {
+    func target(_ number: Int, inFlight: Int) -> TargetStatus {
+      TargetStatus(
+        instance: InstanceID(service: "shop", number: number), release: ReleaseNumber(1), address: "10.0.0.1", port: 1, state: .serving,
+        health: .healthy, since: WallTime(milliseconds: 0), lastProbe: "", inFlight: inFlight, longLived: .max)
+    }
+    let report = SwitchReport(state: .open, pending: nil, since: RequestCounts())
+    let status = ServiceStatus(
+      service: "shop", fence: Fence(owner: "x", epoch: .max), revision: Revision(epoch: 3, version: .max), record: nil, switch: report,
+      total: RequestCounts(), panicking: false, targets: [target(1, inFlight: .max), target(.max, inFlight: 0), target(.min, inFlight: 0)])
+    let fact = GatewayFact(status, gateway: edge)
+    #expect(fact.revision == nil && fact.targets.map(\.instance) == [1] && fact.targets[0].inFlight == 2 * Bounds.number)
+  }
+
   @Test func `a command cannot be run by a gateway, so it asks for the port`() {
     #expect(RouteTable.Probe(ReadinessCheck(probe: .exec(command: ["check"]))).kind == .tcp)
   }
