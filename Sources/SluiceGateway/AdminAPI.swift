@@ -95,7 +95,8 @@ struct AdminAPI {
     case ("DELETE", "switch/at"):
       let order = try decode(FenceOrder.self, body)
       return json(control.change(name) { service throws(AdminError) in try service.cancel(order) })
-    case (_, ""), (_, "table"), (_, "fence"), (_, "fence/reset"), (_, "lease"), (_, "record"), (_, "switch"), (_, "switch/at"): throw AdminError.method(method)
+    case (_, ""), (_, "table"), (_, "fence"), (_, "fence/reset"), (_, "lease"), (_, "record"), (_, "switch"), (_, "switch/at"):
+      throw AdminError.method(method)
     default: throw AdminError.noPath("/v1/services/\(name)/\(rest)")
     }
   }
@@ -134,6 +135,15 @@ struct AdminAPI {
 }
 
 extension AdminError {
+  static let ending = AdminError(reason: .ending, error: "the gateway is ending", remedy: "try again when it has started anew")
+  static let badName = AdminError(
+    reason: .badRequest, error: "a service's name has letters, digits, dots, dashes and underscores only, at most 100",
+    remedy: "use the name of the manifest")
+
+  static func noService(_ name: ServiceName) -> AdminError {
+    AdminError(reason: .notFound, error: "no service \(name) here", remedy: "put its table first")
+  }
+
   static func method(_ method: String) -> AdminError {
     AdminError(reason: .method, error: "\(method) does nothing here", remedy: "use another method")
   }

@@ -77,7 +77,8 @@ extension ControlPlane {
       let routes = group.map { "\($0.lost.route) (\($0.lost.owner) has it)" }.joined(separator: ", ")
       degrade(
         Self.disputed(name),
-        "\(name) asks for what another service has, and gets no request for it: \(routes). Give one of them another host or path, or end one")
+        "\(name) asks for what another service has, and gets no request for it: \(routes). Give one of them another host or path, or end one"
+      )
     }
   }
 
@@ -88,7 +89,8 @@ extension ControlPlane {
     guard !service.standing.fence.isBounded else { return }
     degrade(
       Self.locked(service.service),
-      "the fence of \(service.service) is \(service.standing.fence), which no controller can exceed: sluice adopt --reset-fence gives it back")
+      "the fence of \(service.service) is \(service.standing.fence), which no controller can exceed: sluice adopt --reset-fence gives it back"
+    )
   }
 
   static func locked(_ service: ServiceName) -> String { "fence of \(service)" }

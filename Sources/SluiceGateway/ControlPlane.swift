@@ -391,14 +391,3 @@ func wallTime() -> WallTime {
   clock_gettime(CLOCK_REALTIME, &now)
   return WallTime(milliseconds: Int64(now.tv_sec) * 1_000 + Int64(now.tv_nsec) / 1_000_000)
 }
-
-extension AdminError {
-  static let ending = AdminError(reason: .ending, error: "the gateway is ending", remedy: "try again when it has started anew")
-  static let badName = AdminError(
-    reason: .badRequest, error: "a service's name has letters, digits, dots, dashes and underscores only, at most 100",
-    remedy: "use the name of the manifest")
-
-  static func noService(_ name: ServiceName) -> AdminError {
-    AdminError(reason: .notFound, error: "no service \(name) here", remedy: "put its table first")
-  }
-}

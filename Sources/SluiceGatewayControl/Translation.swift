@@ -73,7 +73,8 @@ extension GatewayFact {
   init(_ status: ServiceStatus, gateway: GatewayID) {
     let targets = status.targets.filter { (0...Bounds.number).contains($0.instance.number) }
     self.init(
-      gateway: gateway, revision: status.revision.flatMap { $0.isBounded ? $0 : nil }, targets: targets.map { TargetFact($0) }, boot: status.boot,
+      gateway: gateway, revision: status.revision.flatMap { $0.isBounded ? $0 : nil }, targets: targets.map { TargetFact($0) },
+      boot: status.boot,
       sequence: status.sequence, fellBack: status.split?.fallenBack != nil, lost: status.lost)
   }
 }

@@ -105,7 +105,9 @@ enum ServiceReader {
     } else if key == "canary", policy.route?.user == nil {
       policy.route?.user = .standard
     }
-    if case .blueGreen(let blueGreen) = policy.strategy, !blueGreen.preview.isEmpty, let route = policy.route, !spec.cursor.document.hasErrors {
+    if case .blueGreen(let blueGreen) = policy.strategy, !blueGreen.preview.isEmpty, let route = policy.route,
+      !spec.cursor.document.hasErrors
+    {
       let cursor = spec.cursor.key("strategy").key("blueGreen")
       cursor.report { () throws(RouteFault) in try RouteRules.preview(blueGreen.preview, of: route.hosts) }
     }

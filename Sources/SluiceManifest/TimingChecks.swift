@@ -45,11 +45,14 @@ struct TimingChecks {
       report.warning(
         .canaryWithoutUsers, "step \(index + 1) gives the canary to nobody, and waits for a verdict on what they met: it never comes",
         at: service.document.place("spec.strategy.canary.steps[\(index)].users"),
-        suggestion: "give it users, or testers by `allow` or `override`, or judge the step by `analysis: { minRequests: 0, checks: [ … ] }`")
+        suggestion: "give it users, or testers by `allow` or `override`, or judge the step by `analysis: { minRequests: 0, checks: [ … ] }`"
+      )
     }
-    let analyses = [("spec.strategy.canary", canary.analysis)] + canary.steps.enumerated().map {
-      ("spec.strategy.canary.steps[\($0)]", $1.analysis)
-    }
+    let analyses =
+      [("spec.strategy.canary", canary.analysis)]
+      + canary.steps.enumerated().map {
+        ("spec.strategy.canary.steps[\($0)]", $1.analysis)
+      }
     for (path, analysis) in analyses {
       guard let p99 = analysis?.p99, let ratio = p99.versusStable, p99.leastDifference == nil else { continue }
       report.warning(

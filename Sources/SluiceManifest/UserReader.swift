@@ -9,7 +9,8 @@ extension Form where Output == UserKey {
       let sources: [UserKey.Source?] = [
         reader.optional("cookie", .token("a cookie's name")).map { .cookie($0) },
         reader.optional("header", .token("a header's name")).map { .header($0) },
-        reader.optional("jwtClaim", .claim).map { .jwtClaim($0, cookie: jwtCookie) }, reader.optional("query", .queryName).map { .query($0) },
+        reader.optional("jwtClaim", .claim).map { .jwtClaim($0, cookie: jwtCookie) },
+        reader.optional("query", .queryName).map { .query($0) },
         reader.optional("clientAddress", .choice([("true", UserKey.Source.clientAddress)])),
       ]
       let chosen = reader.exactlyOne(of: ["cookie", "header", "jwtClaim", "query", "clientAddress"])

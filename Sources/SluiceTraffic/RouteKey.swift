@@ -24,7 +24,9 @@ package struct RouteKey: Hashable, Comparable, Codable, Sendable, CustomStringCo
       let inside = String(decoding: octets[1..<end], as: UTF8.self)
       return IPv6Address(inside)?.description ?? inside
     }
-    if let colon = octets.lastIndex(of: 58), octets[(colon + 1)...].allSatisfy({ (48...57).contains($0) }) { octets.removeSubrange(colon...) }
+    if let colon = octets.lastIndex(of: 58), octets[(colon + 1)...].allSatisfy({ (48...57).contains($0) }) {
+      octets.removeSubrange(colon...)
+    }
     if octets.last == 46 { octets.removeLast() }
     return String(decoding: octets, as: UTF8.self)
   }

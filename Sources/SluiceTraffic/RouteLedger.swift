@@ -131,7 +131,9 @@ package struct RouteLedger: Hashable, Sendable {
 
   /// What stood before a restart. State of before there were owners may hold a route twice: it goes to who may take it from the other, then to
   /// the first by name, as gateways did then. Gives those conflicts, for people: what the others do not have.
-  package static func restore(_ stored: [ServiceName: Stored]) -> (ledger: RouteLedger, conflicts: [(service: ServiceName, lost: LostRoute)]) {
+  package static func restore(_ stored: [ServiceName: Stored]) -> (
+    ledger: RouteLedger, conflicts: [(service: ServiceName, lost: LostRoute)]
+  ) {
     var ledger = RouteLedger()
     ledger.claims = stored.mapValues(\.claim)
     var conflicts: [(ServiceName, LostRoute)] = []

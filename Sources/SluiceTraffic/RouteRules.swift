@@ -244,7 +244,8 @@ package enum RouteRules {
     guard text.hasPrefix("/") else { throw RouteFault(text, "does not begin with `/`", suggestion: "write `/\(text)`") }
     guard text.utf8.allSatisfy(isTarget) else {
       throw RouteFault(
-        text, "has characters that a request cannot hold", suggestion: "percent-encode them (RFC 3986, section 2.1); a fragment is never sent")
+        text, "has characters that a request cannot hold",
+        suggestion: "percent-encode them (RFC 3986, section 2.1); a fragment is never sent")
     }
     guard text.utf8.count <= 4_096 else { throw RouteFault(text, "is too long for a path", suggestion: "at most 4096 characters") }
     return text

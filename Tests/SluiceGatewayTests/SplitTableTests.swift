@@ -28,7 +28,9 @@ import Testing
     Breaking("userWindow") { $0.split?.userWindow = Milliseconds(-1) },
     Breaking("split.userWindow is 9223372036854775807 ms") { $0.split?.userWindow = Milliseconds(.max) },
     Breaking("probe.interval is 9223372036854775807 ms") { $0.probe.interval = Milliseconds(.max) },
-    Breaking("timeouts.idle is 31622400001 ms: it must be at least zero and at most 366 days") { $0.timeouts.idle = .longest + Milliseconds(1) },
+    Breaking("timeouts.idle is 31622400001 ms: it must be at least zero and at most 366 days") {
+      $0.timeouts.idle = .longest + Milliseconds(1)
+    },
     Breaking("controllerLost.after: \"999ms\" is out of range") { $0.split?.controllerLost?.after = Milliseconds(999) },
     Breaking("leastTargets must be at least 1") { $0.split?.controllerLost?.leastTargets = 0 },
     Breaking("\"\" is not a cookie's name") { $0.split?.user.source = .cookie("") },

@@ -47,7 +47,8 @@ import Testing
   }
 
   @Test func `a release that the record has forgotten keeps what the table said of it`() throws {
-    var bench = try Bench.released(Bench.policy(replicas: 2) { $0.strategy = .rolling(Rolling(maxUnavailable: .count(1), maxSurge: .count(0))) })
+    var bench = try Bench.released(
+      Bench.policy(replicas: 2) { $0.strategy = .rolling(Rolling(maxUnavailable: .count(1), maxSurge: .count(0))) })
     let spec = ReleaseSpec(artifact: Digest("artifact"), run: RunSpec(command: ["shop"]), readiness: Self.second)
     try bench.command(.apply(policy: bench.record.policy, digest: Digest("digest-2"), spec: spec, secrets: "", force: false))
     bench.run { Set($0.record.table.content?.targets.map(\.release) ?? []).count == 2 }

@@ -33,7 +33,9 @@ import Testing
     ("SHOP.example.com", "/"), ("shop.example.com.", "/"), ("shop.example.com:80", "/"), ("Shop.Example.com.:8080", "//"),
     ("shop.example.com", ""),
   ])
-  func `a route is the same one in every spelling`(_ host: String, _ path: String) { #expect(RouteKey(host: host, path: path) == Self.users) }
+  func `a route is the same one in every spelling`(_ host: String, _ path: String) {
+    #expect(RouteKey(host: host, path: path) == Self.users)
+  }
 
   @Test(arguments: ["::1", "[::1]", "[::1]:8080", "0:0:0:0:0:0:0:1", "[0000::0001]", "::0.0.0.1"])
   func `an IPv6 host is the same one in every spelling`(_ host: String) { #expect(RouteKey(host: host, path: "/").host == "::1") }
@@ -196,7 +198,8 @@ import Testing
   func `an address is written in one way`(_ text: String, _ canonical: String) { #expect(IPv6Address(text)?.description == canonical) }
 
   @Test(arguments: [
-    "", ":", ":::", "1", "1:2", "1:2:3:4:5:6:7", "1:2:3:4:5:6:7:8:9", "1::2::3", "12345::", "g::", "::1%eth0", ":1", "1:", "::1:", "1.2.3.4",
+    "", ":", ":::", "1", "1:2", "1:2:3:4:5:6:7", "1:2:3:4:5:6:7:8:9", "1::2::3", "12345::", "g::", "::1%eth0", ":1", "1:", "::1:",
+    "1.2.3.4",
     "::1.2.3", "::1.2.3.4.5", "::256.1.1.1", "::01.2.3.4", "::1.2.3.4:5", "[::1]", "1:2:3:4:5:6:7::8", " ::1",
   ])
   func `what is no address is none`(_ text: String) { #expect(IPv6Address(text) == nil) }

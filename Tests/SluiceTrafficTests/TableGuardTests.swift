@@ -82,7 +82,8 @@ import Testing
     for epoch: UInt64 in [6 + Bounds.epochLeap, 1 << 47, Bounds.epoch + 1, 1 << 53, 1 << 63 - 2, 1 << 63, .max] {
       #expect(guarded.judge(Fence(owner: "ben", epoch: epoch)) == .leaping(over: guarded.fence), "\(epoch)")
     }
-    #expect(guarded.judge(guarded.fence, revision: Revision(epoch: 5, version: .max), same: false) == .unbounded(.init(epoch: 5, version: .max)))
+    #expect(
+      guarded.judge(guarded.fence, revision: Revision(epoch: 5, version: .max), same: false) == .unbounded(.init(epoch: 5, version: .max)))
   }
 
   @Test func `who holds a fence that nobody can exceed may go on; a reset gives it back, and what it wrote counts as old`() {

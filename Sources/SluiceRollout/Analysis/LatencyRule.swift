@@ -48,7 +48,8 @@ struct LatencyRule {
     let shown = isFailed ? bound : passing
     let slow = canary.slow(thanMicroseconds: shown)
     let isByRatio = (ratio - 1) * Double(isFailed ? sure : measured) >= least
-    let over = "\(Self.time(shown)) (\(isByRatio ? "\(Figures.decimal(ratio, places: 2)) × stable's p99" : "stable's p99 and \(difference)"))"
+    let over =
+      "\(Self.time(shown)) (\(isByRatio ? "\(Figures.decimal(ratio, places: 2)) × stable's p99" : "stable's p99 and \(difference)"))"
     return Finding(
       .p99VersusStable, verdict, canary: slow, stable: stable.slow(thanMicroseconds: shown), logEvidence: logEvidence,
       text: sentence(slow, over: over, alpha.compare(logEvidence), verdict))
