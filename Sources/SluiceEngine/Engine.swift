@@ -70,6 +70,18 @@ package struct Engine: Sendable {
 
   package func record(_ service: ServiceName) -> ServiceRecord? { index(of: service).map { records[$0] } }
 
+  /// Whether the fence of the service was given, and neither lost nor let go of.
+  package func drives(_ service: ServiceName) -> Bool { mine.contains(service) }
+
+  /// Whether a service that is driven has come to rest, with nothing since.
+  package func isResting(_ service: ServiceName) -> Bool { resting.contains(service) && drives(service) }
+
+  /// Acts on the service no more, for it has come to rest: from now on it is another's, as its record is told.
+  package mutating func letGo(_ service: ServiceName) {
+    mine.removeAll { $0 == service }
+    resting.remove(service)
+  }
+
   private func index(of service: ServiceName) -> Int? {
     let index = services.partitioningIndex { $0 >= service }
     return index < services.count && services[index] == service ? index : nil
@@ -234,6 +246,19 @@ package struct Engine: Sendable {
       "the command that runs does not act on \(service)", remedy: "once it has ended (sluice status --watch shows it), type it again")
   }
 
+  /// What was typed about one rollout is not obeyed for another.
+  private static func misses(_ command: Command, _ record: ServiceRecord) -> Refusal? {
+    let running = record.rollout?.number ?? 0
+    guard let about = command.about, about != running, !record.commands.contains(command.id) else { return nil }
+    let what =
+      switch (about, running) {
+      case (0, _): "it was typed when no rollout of \(record.service) ran, and rollout \(running) does now"
+      case (_, 0): "it was typed about rollout \(about) of \(record.service), which has ended"
+      default: "it was typed about rollout \(about) of \(record.service), and rollout \(running) runs now"
+      }
+    return Refusal(what, remedy: "sluice status \(record.service) shows what runs; type it again if it is still meant")
+  }
+
   private func isOpen(_ attempt: Int, of service: ServiceName) -> Bool {
     guard let index = index(of: service) else { return false }
     let place = records[index].attempts.partitioningIndex { $0.id >= attempt }
@@ -259,6 +284,7 @@ package struct Engine: Sendable {
     _ effects: inout [Effect]
   ) {
     guard let before = record(service) else { return }
+    if let refusal = Self.misses(command, before) { return effects.append(.refuse(service, command: command.id, refusal)) }
     refreshOccupancy(for: service)
     do {
       keep(try absorb(before, .command(command), view: view(for: service)), after: before, wall: wall, &notes, &changed)

@@ -35,6 +35,10 @@ package struct FleetRunner: Sendable {
   /// What an onlooker may show: after every commit, and for each attempt.
   package enum News: Sendable {
     case claiming(ServiceName, Fence)
+    /// A host or gateway took no part in the claim and is worked around: what is wrong with it.
+    case passedOver(ServiceName, Failure)
+    /// The fence was let go of: another process may have the service from now on.
+    case left(ServiceName)
     case committed([ServiceRecord], [StoredEvent])
     case attempt(ServiceName, Attempt)
     case outcome(ServiceName, Attempt, AttemptResult)
@@ -73,10 +77,13 @@ package struct FleetRunner: Sendable {
     package var gatePatience: Milliseconds
     /// How long after an interruption open attempts may take before they are left in doubt.
     package var interruptPatience: Milliseconds
+    /// How long a claim waits for the hosts that are left when a majority has granted it.
+    package var claimPatience: Milliseconds
 
     package init(
       owner: String, machine: String, takeOver: Bool = false, gatePatience: Milliseconds = .minutes(1),
-      interruptPatience: Milliseconds = .seconds(3), isLive: @escaping @Sendable (String) -> Bool = { _ in false }
+      interruptPatience: Milliseconds = .seconds(3), claimPatience: Milliseconds = .seconds(5),
+      isLive: @escaping @Sendable (String) -> Bool = { _ in false }
     ) {
       self.isLive = isLive
       self.owner = owner
@@ -84,6 +91,7 @@ package struct FleetRunner: Sendable {
       self.takeOver = takeOver
       self.gatePatience = gatePatience
       self.interruptPatience = interruptPatience
+      self.claimPatience = claimPatience
     }
   }
 
@@ -127,7 +135,9 @@ package struct FleetRunner: Sendable {
         var record = taken.record
         record.fence = taken.fence
         record.version += 1
-        try ports.store.commit([record], events: [], fleet: fleet.name)
+        let now = ports.time.wall()
+        for failure in taken.passedOver { observe(.passedOver(request.service, failure)) }
+        try ports.store.commit([record], events: taken.passedOver.map { $0.passedOver(request.service, at: now) }, fleet: fleet.name)
         let places = CopyPlaces.choose(fleet: fleet, record: record)
         await AttemptPerformer(ports: ports, fleet: fleet, record: record, fence: taken.fence, places: places).leave()
         found[request.service] = .success(record)
@@ -141,5 +151,14 @@ package struct FleetRunner: Sendable {
     let stored = StoredEvent(service: service, at: ports.time.wall(), rollout: rollout, event: event)
     try ports.store.commit([], events: [stored], fleet: fleet.name)
     observe(.committed([], [stored]))
+  }
+}
+
+extension Failure {
+  /// How the history tells that a host or gateway took no part in a claim.
+  func passedOver(_ service: ServiceName, at time: WallTime) -> StoredEvent {
+    let next = remedy.isEmpty ? "" : "; next: \(remedy)"
+    let event = RecordEvent(.warning, "passed-over", "\(message): it is left out as if it could not be reached\(next)")
+    return StoredEvent(service: service, at: time, rollout: nil, event: event)
   }
 }

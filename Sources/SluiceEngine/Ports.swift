@@ -18,6 +18,8 @@ package protocol HostPort: Sendable {
 /// What the engine asks of gateways.
 package protocol GatewayPort: Sendable {
   func claim(_ claim: FenceClaim, gateway: GatewayID) async -> ClaimAnswer<GatewayFact>
+  /// A claim that came to nothing elsewhere: whoever held the fence before holds it again, unless something was ordered with the new one.
+  func withdraw(_ service: ServiceName, fence: Fence, gateway: GatewayID) async
   /// The whole table; answered when it is live on every loop and durable.
   func setTable(_ content: TableContent, revision: Revision, service: ServiceName, fence: Fence, gateway: GatewayID) async -> AttemptResult
   func removeTable(service: ServiceName, fence: Fence, gateway: GatewayID) async -> AttemptResult
@@ -51,14 +53,26 @@ package protocol CheckPort: Sendable {
 /// Durable state. A commit is whole or not at all, and durable when it returns.
 package protocol StorePort: Sendable {
   func load(_ fleet: FleetName) throws -> StoredFleet
-  /// Writes the records, then appends the events.
-  func commit(_ records: [ServiceRecord], events: [StoredEvent], fleet: FleetName) throws
+  /// Writes the records, then appends the events, and tells whoever left a command what became of it.
+  func commit(_ records: [ServiceRecord], events: [StoredEvent], answers: [CommandAnswer], fleet: FleetName) throws
   func setCordons(_ cordons: [HostName], fleet: FleetName) throws
-  /// A command that another process left for the running one; each is handed out once.
-  func takeCommands(_ fleet: FleetName) throws -> [StoredCommand]
+  /// Commands that other processes left for the one that has these services; each is handed out once. One that has lain there for longer than
+  /// `CommandAnswer.expiry` is not: whoever left it has gone.
+  func takeCommands(_ fleet: FleetName, for services: [ServiceName], now: WallTime) throws -> [StoredCommand]
+  /// What other processes of this machine have committed since `mark`; nil: nothing. `known`: how old the records at hand are.
+  func changes(_ fleet: FleetName, since mark: Int64?, known: () -> [ServiceName: Revision]) throws -> StoreChanges?
+  /// No other process of this machine does the same meanwhile: what is read, decided and committed in it is decided on what stands. For moments
+  /// only.
+  func exclusively<Value>(_ work: () throws -> Value) throws -> Value
   /// Turns a record into bytes and back, for the copies on hosts and gateways.
   func encode(_ record: ServiceRecord) throws -> [UInt8]
   func decode(_ bytes: [UInt8]) throws -> ServiceRecord
+}
+
+extension StorePort {
+  package func commit(_ records: [ServiceRecord], events: [StoredEvent], fleet: FleetName) throws {
+    try commit(records, events: events, answers: [], fleet: fleet)
+  }
 }
 
 /// Time from outside: nothing in the engine reads a clock.
@@ -79,6 +93,43 @@ package struct StoredFleet: Hashable, Sendable {
   package init(records: [ServiceRecord] = [], cordons: [HostName] = []) {
     self.records = records
     self.cordons = cordons
+  }
+}
+
+/// What other processes of this machine have changed.
+package struct StoreChanges: Hashable, Sendable {
+  /// Where the next look goes on.
+  package var mark: Int64
+  /// Those that are not as they were known.
+  package var records: [ServiceRecord]
+  /// All that stand.
+  package var cordons: [HostName]
+
+  package init(mark: Int64, records: [ServiceRecord], cordons: [HostName]) {
+    self.mark = mark
+    self.records = records
+    self.cordons = cordons
+  }
+}
+
+/// What became of a command that was left in the inbox: written in the transaction that makes it count, or that refuses it.
+package struct CommandAnswer: Hashable, Codable, Sendable {
+  package enum Verdict: Hashable, Codable, Sendable {
+    case taken
+    case refused(Refusal)
+    /// Nobody has taken it in time.
+    case expired
+  }
+
+  /// How long a command waits to be taken.
+  package static let expiry = Milliseconds.minutes(1)
+
+  package var command: String
+  package var verdict: Verdict
+
+  package init(command: String, verdict: Verdict) {
+    self.command = command
+    self.verdict = verdict
   }
 }
 

@@ -10,6 +10,9 @@ struct RunnerSession {
     /// Patience with open attempts, or with a gate, is over.
     case giveUp
     case gateTimedOut(ServiceName)
+    /// It has come to rest, and what was heard before that has been handled.
+    case rested(ServiceName)
+    case left(ServiceName)
     case leaseDue(ServiceName)
   }
 
@@ -18,6 +21,10 @@ struct RunnerSession {
   private var fences: [ServiceName: Fence] = [:]
   private var outcomes: [ServiceName: FleetRunner.Outcome] = [:]
   private var awaited: [ServiceName] = []
+  /// Services that are being let go of: their newest copies and the fence's end are on the way.
+  private var leaving: [ServiceName: Task<Void, Never>] = [:]
+  /// Up to where other processes' commits have been seen.
+  private var mark: Int64?
   private var tasks: [AttemptKey: Task<Void, Never>] = [:]
   private var helpers: [Task<Void, Never>] = []
   private var timer: Task<Void, Never>?
@@ -64,24 +71,44 @@ struct RunnerSession {
     if !awaited.isEmpty {
       for await signal in signals {
         try handle(signal)
-        if awaited.allSatisfy({ outcomes[$0] != nil }) { break }
+        if try isOver() { break }
       }
     }
     await end()
     return outcomes
   }
 
+  /// Every service has come to its end, and nobody has left a command for one meanwhile: what was left is carried out to its end too.
+  private mutating func isOver() throws -> Bool {
+    while leaving.isEmpty, awaited.allSatisfy({ outcomes[$0] != nil }) {
+      // Whoever interrupts wants nothing more begun; what lies there is taken back by who left it.
+      if interruptions > 0 { return true }
+      let last = try commands(for: awaited.filter { engine.drives($0) })
+      if last.isEmpty { return true }
+      try obey(last)
+    }
+    return false
+  }
+
   // MARK: Beginning
 
   private mutating func begin(_ requests: [FleetRunner.Request]) async throws {
     var events: [Engine.Event] = []
+    var silent: [HostName] = []
+    var notes: [StoredEvent] = []
     for request in requests {
-      let taker = FenceTaker(runner: runner, engine: engine, request: request)
+      let taker = FenceTaker(runner: runner, engine: engine, request: request, silent: silent)
       switch try await taker.take() {
       case .failure(let outcome):
         outcomes[request.service] = outcome.outcome
         engine.outOfReach.append(request.service)
+        runner.observe(.left(request.service))
       case .success(let taken):
+        silent = taken.silent
+        for failure in taken.passedOver {
+          runner.observe(.passedOver(request.service, failure))
+          notes.append(failure.passedOver(request.service, at: ports.time.wall()))
+        }
         engine.install(taken.record)
         fences[request.service] = taken.fence
         awaited.append(request.service)
@@ -93,6 +120,10 @@ struct RunnerSession {
         }
         watch(request.service)
       }
+    }
+    if !notes.isEmpty {
+      try ports.store.commit([], events: notes, fleet: runner.fleet.name)
+      runner.observe(.committed([], notes))
     }
     if !awaited.isEmpty { try step(events) }
   }
@@ -121,22 +152,27 @@ struct RunnerSession {
   private mutating func handle(_ signal: Signal) throws {
     switch signal {
     case .events(let events): try step(events)
-    case .inbox:
-      let commands = try ports.store.takeCommands(runner.fleet.name)
-      // A drain from another terminal comes with other cordons.
-      engine.cordons = try ports.store.load(runner.fleet.name).cordons
-      try step(commands.map { .input($0.service, .command($0.command)) })
+    // Also where there is no command: what another process has done may be what is waited for.
+    case .inbox: try obey(try commands(for: awaited.filter { engine.drives($0) && leaving[$0] == nil }))
+    case .rested(let service):
+      guard leaving[service] == nil, outcomes[service] != nil, engine.isResting(service) else { return }
+      let last = try commands(for: [service])
+      if last.isEmpty { leave(service) } else { try obey(last) }
+    case .left(let service):
+      leaving[service] = nil
+      runner.observe(.left(service))
     case .interrupted:
       interruptions += 1
       if interruptions > 1 { return giveUp() }
       after(runner.options.interruptPatience, .giveUp)
       let wall = ports.time.wall()
       try step(
-        awaited.map { service in
+        awaited.filter { engine.drives($0) }.map { service in
           .input(service, .command(Command(id: "interrupt-\(wall.milliseconds)", by: runner.options.owner, at: wall, verb: .interrupt)))
         })
     case .giveUp: giveUp()
     case .gateTimedOut(let service):
+      gateTimers[service] = nil
       if let gate = engine.record(service)?.rollout?.gate, outcomes[service] == nil { outcomes[service] = .waiting(gate) }
     case .leaseDue(let service):
       leaseTimers[service] = nil
@@ -149,16 +185,57 @@ struct RunnerSession {
     for service in awaited where outcomes[service] == nil { outcomes[service] = .interrupted }
   }
 
-  private mutating func step(_ events: [Engine.Event]) throws {
+  private func commands(for services: [ServiceName]) throws -> [StoredCommand] {
+    try ports.store.takeCommands(runner.fleet.name, for: services, now: ports.time.wall())
+  }
+
+  private mutating func obey(_ commands: [StoredCommand]) throws {
+    try step(commands.map { .input($0.service, .command($0.command)) }, commands)
+  }
+
+  /// `left` are the commands among the events that others left in the inbox: they are answered in the transaction that makes them count.
+  private mutating func step(_ events: [Engine.Event], _ left: [StoredCommand] = []) throws {
     let wall = ports.time.wall()
     engine.zones = zones(events, at: wall)
-    let effects = engine.handle(events, now: ports.time.monotonic(), wall: wall)
+    let effects = try ports.store.exclusively { try decide(events, left, wall) }
     for effect in effects { try perform(effect) }
-    for service in awaited {
+    for service in awaited where engine.drives(service) {
       watch(service)
       timeGate(service)
       keepLease(service)
     }
+  }
+
+  /// Decides on what stands: what other processes have reserved is seen, and what is decided is durable before any of them decides.
+  private mutating func decide(_ events: [Engine.Event], _ left: [StoredCommand], _ wall: WallTime) throws -> [Engine.Effect] {
+    try refresh()
+    let effects = engine.handle(events, now: ports.time.monotonic(), wall: wall)
+    var refused: [String: Refusal] = [:]
+    var isCommitted = false
+    for case .refuse(_, let command, let refusal) in effects { refused[command] = refusal }
+    let answers = left.map { stored in
+      CommandAnswer(command: stored.command.id, verdict: refused[stored.command.id].map { .refused($0) } ?? .taken)
+    }
+    for case .commit(let records, let events) in effects {
+      try ports.store.commit(records, events: events, answers: answers, fleet: runner.fleet.name)
+      isCommitted = true
+    }
+    if !isCommitted, !answers.isEmpty { try ports.store.commit([], events: [], answers: answers, fleet: runner.fleet.name) }
+    // What was taken counts for how the service ends.
+    for stored in left where refused[stored.command.id] == nil && engine.drives(stored.service) { outcomes[stored.service] = nil }
+    return effects
+  }
+
+  /// Takes in what other processes of this machine have done to the services that are theirs.
+  private mutating func refresh() throws {
+    let records = engine.records
+    let changes = try ports.store.changes(runner.fleet.name, since: mark) {
+      Dictionary(uniqueKeysWithValues: records.map { ($0.service, $0.revision) })
+    }
+    guard let changes else { return }
+    mark = changes.mark
+    for record in changes.records where !engine.drives(record.service) && leaving[record.service] == nil { engine.install(record) }
+    if engine.cordons != changes.cordons { engine.cordons = changes.cordons }
   }
 
   /// The time zones that windows name, as they are now.
@@ -173,9 +250,8 @@ struct RunnerSession {
 
   private mutating func perform(_ effect: Engine.Effect) throws {
     switch effect {
-    case .commit(let records, let events):
-      try ports.store.commit(records, events: events, fleet: runner.fleet.name)
-      runner.observe(.committed(records, events))
+    // It was, with what was decided.
+    case .commit(let records, let events): runner.observe(.committed(records, events))
     case .cancel(let service, let attempt):
       tasks.removeValue(forKey: AttemptKey(service: service, attempt: attempt))?.cancel()
     case .dispatch(let service, let attempt): dispatch(service, attempt)
@@ -189,8 +265,11 @@ struct RunnerSession {
       case .done(let end): outcomes[service] = outcomes[service] ?? .done(end)
       case .waiting(.interrupted): outcomes[service] = .interrupted
       case .waiting(let gate): outcomes[service] = outcomes[service] ?? .waiting(gate)
-      case .fenceLost(let failure): outcomes[service] = .failed(failure)
+      case .fenceLost(let failure):
+        outcomes[service] = .failed(failure)
+        runner.observe(.left(service))
       }
+      send.yield(.rested(service))
     }
   }
 
@@ -261,14 +340,27 @@ struct RunnerSession {
 
   // MARK: Ending
 
-  /// Leaves the newest copy everywhere, then lets go of the fence.
+  /// Leaves the newest copy everywhere, then lets go of the fence, while other services go on: whoever wants something of this one has it at once.
+  private mutating func leave(_ service: ServiceName) {
+    guard engine.drives(service), let fence = fences.removeValue(forKey: service), let record = engine.record(service) else { return }
+    engine.letGo(service)
+    gateTimers.removeValue(forKey: service)?.cancel()
+    leaseTimers.removeValue(forKey: service)?.cancel()
+    let performer = AttemptPerformer(ports: ports, fleet: runner.fleet, record: record, fence: fence, places: copyPlaces(record))
+    let send = send
+    leaving[service] = Task {
+      await performer.leave()
+      send.yield(.left(service))
+    }
+  }
+
+  /// Lets go of what is still held.
   private mutating func end() async {
     for task in tasks.values { task.cancel() }
-    for (service, fence) in fences.sorted(by: { $0.key < $1.key }) {
-      guard let record = engine.record(service) else { continue }
-      if case .failed(let failure)? = outcomes[service], failure.kind == .fenced { continue }
-      let performer = AttemptPerformer(ports: ports, fleet: runner.fleet, record: record, fence: fence, places: copyPlaces(record))
-      await performer.leave()
+    for service in fences.keys.sorted() { leave(service) }
+    for (service, task) in leaving.sorted(by: { $0.key < $1.key }) {
+      await task.value
+      runner.observe(.left(service))
     }
   }
 }

@@ -85,6 +85,9 @@ struct AdminAPI {
           control.degraded[ControlPlane.locked(name)] = nil
           return ClaimReply(status: status, table: control.table(of: name), record: control.record(of: name))
         })
+    case ("DELETE", "fence"):
+      let order = try decode(FenceOrder.self, body)
+      return json(control.change(name) { service throws(AdminError) in service.withdraw(order) })
     case ("PUT", "lease"): return json(control.renew(name, try decode(FenceOrder.self, body)))
     case ("PUT", "record"):
       let order = try decode(RecordOrder.self, body)

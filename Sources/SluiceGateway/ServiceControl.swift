@@ -17,6 +17,8 @@ package struct ServiceControl: Sendable {
   package private(set) var standing = TableGuard()
   package private(set) var table: RouteTable?
   package private(set) var record: RecordCopy?
+  /// The fence that stood before the claim that stands, as long as nothing has been ordered with it.
+  private var former: Fence?
   package private(set) var hotSwitch = SwitchMachine()
   /// Rises whenever the switch moves.
   package private(set) var switchMoves = 0
@@ -51,14 +53,16 @@ package struct ServiceControl: Sendable {
     }
     switch standing.judge(new.fence, revision: new.revision, same: same) {
     case .already:
-      let raised = standing.fence != new.fence
+      let raised = standing.fence != new.fence || former != nil
       standing.raise(to: new.fence)
+      former = nil
       return raised
     case .take: break
     case let verdict: throw AdminError(verdict, service: service)
     }
     standing.raise(to: new.fence)
     standing.took(new.revision)
+    former = nil
     lease.restart()
     table = new
     follow(new, now: now)
@@ -103,7 +107,25 @@ package struct ServiceControl: Sendable {
   /// Raises the fence. Says whether anything changed.
   package mutating func claim(_ order: FenceOrder) throws(AdminError) -> Bool {
     let before = standing.fence
-    try admit(order.fence)
+    let kept = before.owner == order.fence.owner ? former : before
+    let changed = try take(order.fence)
+    former = kept
+    return changed
+  }
+
+  /// Takes a claim back that came to nothing elsewhere, unless something was ordered with it: the fence before it stands again. Says whether
+  /// anything changed.
+  package mutating func withdraw(_ order: FenceOrder) -> Bool {
+    guard standing.fence == order.fence, let former else { return false }
+    standing.withdraw(to: former)
+    self.former = nil
+    return true
+  }
+
+  /// Raises the fence for an order. Says whether anything changed.
+  private mutating func take(_ fence: Fence) throws(AdminError) -> Bool {
+    let before = standing.fence
+    try admit(fence)
     return before != standing.fence
   }
 
@@ -112,6 +134,7 @@ package struct ServiceControl: Sendable {
     guard standing.fence == order.standing else { throw AdminError(resetOf: order.standing, to: standing.fence, service: service) }
     guard order.fence.isBounded else { throw AdminError(.leaping(over: standing.fence), service: service) }
     standing.reset(to: order.fence)
+    former = nil
     if var table {
       table.fence = order.fence
       table.revision = TableGuard.lowered(table.revision, to: order.fence)
@@ -130,7 +153,7 @@ package struct ServiceControl: Sendable {
     }
     let same = record == order.record
     switch TableGuard.judge(order.record.revision, under: order.fence, against: record?.revision, same: same) {
-    case .already: return try claim(FenceOrder(fence: order.fence))
+    case .already: return try take(order.fence)
     case .take: break
     case let verdict: throw AdminError(verdict, service: service)
     }
@@ -141,7 +164,7 @@ package struct ServiceControl: Sendable {
 
   /// Moves the switch, now or later. Says whether anything changed.
   package mutating func order(_ order: SwitchOrder, now: WallTime) throws(AdminError) -> Bool {
-    let fenceChanged = try claim(FenceOrder(fence: order.fence))
+    let fenceChanged = try take(order.fence)
     let before = hotSwitch
     switch hotSwitch.order(order.state, at: order.at, now: now) {
     case .now(let changed):
@@ -157,7 +180,7 @@ package struct ServiceControl: Sendable {
 
   /// Takes a pending order of the switch back. Says whether there was one.
   package mutating func cancel(_ order: FenceOrder) throws(AdminError) -> Bool {
-    let fenceChanged = try claim(order)
+    let fenceChanged = try take(order.fence)
     return hotSwitch.cancel() || fenceChanged
   }
 
@@ -166,6 +189,7 @@ package struct ServiceControl: Sendable {
     case .take, .already: standing.raise(to: fence)
     case let verdict: throw AdminError(verdict, service: service)
     }
+    former = nil
   }
 
   // MARK: Whose route
@@ -269,7 +293,7 @@ package struct ServiceControl: Sendable {
           instance: key.instance, authority: key.authority, health: record.health.health, wasHealthy: record.health.wasHealthy,
           since: record.since)
       }.sorted { ($0.instance, $0.authority) < ($1.instance, $1.authority) }, fallenBack: lease.fallenBack,
-      lost: lost.isEmpty ? nil : lost)
+      lost: lost.isEmpty ? nil : lost, former: former)
   }
 
   /// What stood before a restart; targets that were healthy serve at once, and probes go on. `monotonic`: the same moment by a clock that only
@@ -277,6 +301,7 @@ package struct ServiceControl: Sendable {
   package init(restored: StoredService, now: WallTime, monotonic: Milliseconds) {
     service = restored.service
     standing = restored.standing
+    former = restored.former
     record = restored.record
     hotSwitch = restored.hotSwitch
     table = restored.table
@@ -328,6 +353,8 @@ package struct StoredService: Hashable, Codable, Sendable {
   package var fallenBack: WallTime?
   /// What the table asks for and another service has; nil: nothing, or it was written before routes had owners.
   package var lost: [LostRoute]?
+  /// The fence that a claim has gone over with which nothing has been ordered yet; files of Sluice 0.1 have none.
+  package var former: Fence?
 
   package struct Health: Hashable, Codable, Sendable {
     package var instance: InstanceID

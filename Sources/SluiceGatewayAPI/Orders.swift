@@ -15,8 +15,8 @@ package struct SwitchOrder: Hashable, Codable, Sendable {
   }
 }
 
-/// An order that says nothing but who gives it: `PUT …/fence` (claim), `PUT …/lease` (the controller is there: see `RouteTable.FallBack`),
-/// `DELETE …/switch/at` and `DELETE /v1/services/NAME`.
+/// An order that says nothing but who gives it: `PUT …/fence` (claim), `DELETE …/fence` (the claim came to nothing elsewhere),
+/// `PUT …/lease` (the controller is there: see `RouteTable.FallBack`), `DELETE …/switch/at` and `DELETE /v1/services/NAME`.
 package struct FenceOrder: Hashable, Codable, Sendable {
   package var fence: Fence
 

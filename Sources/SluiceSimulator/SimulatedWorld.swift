@@ -100,6 +100,8 @@ struct SimulatedGateway {
   /// It has sent all users to the stable release on its own.
   var fellBack = false
   var fence: Fence?
+  /// What stood before the claim that stands, as long as nothing was ordered with it.
+  var former: Fence?? = .none
   @Boxed var content: TableContent? = nil
   var revision: Revision?
   var copy: SimulatedCopy?
@@ -139,13 +141,21 @@ struct SimulatedGateway {
   /// Raises the fence, or gives the one that stands against it.
   mutating func claim(_ fence: Fence, _ sabotage: Sabotage?) -> Fence? {
     if let standing = refusing(fence, sabotage) { return standing }
+    if self.fence?.owner != fence.owner { former = .some(self.fence) }
     self.fence = fence
     return nil
+  }
+
+  /// The claim came to nothing elsewhere.
+  mutating func withdraw(owner: String) {
+    guard fence?.owner == owner, let former else { return }
+    (fence, self.former) = (former, .none)
   }
 
   /// Leaves the record's copy, unless a newer one is there; false where a newer fence stands.
   mutating func keep(_ record: ServiceRecord, _ fence: Fence, _ sabotage: Sabotage?) -> Bool {
     if refusing(fence, sabotage) != nil { return false }
+    former = .none
     if copy.map({ $0.claimed <= record.revision }) ?? true { copy = SimulatedCopy(record) }
     return true
   }

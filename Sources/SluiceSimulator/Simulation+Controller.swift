@@ -33,14 +33,18 @@ extension Simulation {
       owner: "\(machine):\(incarnation)", machine: machine, known: known?.fence?.epoch ?? 0, takeOver: scene.takesOver)
     var step = acquisition.first()
     var inputs: [Input] = []
-    while case .ask(let fence) = step {
-      inputs = []
-      let claim = FenceClaim(
-        service: service, fence: fence, machine: machine, since: wall, takeOver: scene.takesOver || acquisition.overrules)
-      step = acquisition.conclude(
-        hosts: claimHosts(claim, &inputs), gateways: claimGateways(claim, &inputs),
-        excluded: known?.gateways.filter(\.excluded).map(\.id) ?? [])
+    asking: while true {
+      switch step {
+      case .askHosts(let fence, let overruling):
+        inputs = []
+        step = acquisition.conclude(hosts: claimHosts(claim(fence), overruling, &inputs))
+      case .askGateways(let fence):
+        step = acquisition.conclude(
+          gateways: claimGateways(claim(fence), &inputs), excluded: known?.gateways.filter(\.excluded).map(\.id) ?? [])
+      case .acquired, .held, .failed: break asking
+      }
     }
+    inputs += acquisition.inputs
     guard case .acquired(let fence) = step else {
       note("not acquired")
       return comesToNothing(&acting)
@@ -73,6 +77,10 @@ extension Simulation {
     if let command = nextCommand(record) { events.append(.input(service, .command(command))) }
   }
 
+  private func claim(_ fence: Fence) -> FenceClaim {
+    FenceClaim(service: service, fence: fence, machine: machine, since: wall, takeOver: scene.takesOver)
+  }
+
   /// What the database holds of a service.
   func kept(_ service: ServiceName) -> ServiceRecord? { store.record(service) }
 
@@ -85,6 +93,7 @@ extension Simulation {
     scene.rest = .fenceLost(Failure(.fenced, "the fence was not taken"))
     let (service, owner) = (service, "\(machine):\(incarnation)")
     for name in scene.hosts.keys.sorted() where scene.hosts[name]?.answers == true { scene.hosts[name]?.withdraw(service, owner: owner) }
+    for id in scenario.gateway.processes where scene.gateways[id]?.answers == true { scene.gateways[id]?.withdraw(owner: owner) }
   }
 
   /// The newest of the database's record and the copies that can be reached; nil where instances run and no record is found.
@@ -110,10 +119,14 @@ extension Simulation {
     }
   }
 
-  private mutating func claimHosts(_ claim: FenceClaim, _ inputs: inout [Input]) -> [(HostName, ClaimAnswer<HostFact>)] {
+  private mutating func claimHosts(
+    _ claim: FenceClaim, _ overruling: [HostName], _ inputs: inout [Input]
+  ) -> [(HostName, ClaimAnswer<HostFact>)] {
     var answers: [(HostName, ClaimAnswer<HostFact>)] = []
     for host in scenario.fleet.hosts where host.slots > 0 {
       let name = host.name
+      var claim = claim
+      claim.takeOver = claim.takeOver || overruling.contains(name)
       guard scene.hosts[name]?.answers == true else {
         if scene.hosts[name]?.hears == true { _ = scene.hosts[name]?.claim(claim, sabotage) }
         answers.append((name, .unreachable("no route")))

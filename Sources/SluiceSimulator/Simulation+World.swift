@@ -145,6 +145,7 @@ extension Simulation {
     let before = servingTruth()
     checkFence(fence, attempt.action, state.fence, at: "\(id)")
     scene.gateways[id]?.fence = fence
+    scene.gateways[id]?.former = nil
     scene.gateways[id]?.content = content
     scene.gateways[id]?.revision = revision
     scene.gateways[id]?.fellBack = false

@@ -1,11 +1,16 @@
 internal import Glibc
 package import SluiceModel
+internal import Synchronization
 
-/// The right of one process of this machine to change a fleet: an advisory lock (`flock(2)`) on `<fleet>.lock`.
+/// The right of one process of this machine to change services of a fleet: an advisory lock (`flock(2)`) on `<fleet>.<service>.lock` for each of
+/// them, so that one service's rollout keeps no other from being touched.
 ///
-/// The kernel frees it when the process ends, however it ends. Dropping the last reference frees it too.
+/// All of these processes share `<fleet>.lock`, which Sluice 0.1 took for itself alone: while one of that version changes the fleet nobody else
+/// does, and the other way round.
+///
+/// The kernel frees a lock when the process ends, however it ends. Dropping the last reference frees them all.
 package final class MachineLock: Sendable {
-  /// Who holds the lock: what the file says while it is held, so that whoever is refused can name them.
+  /// Who holds a lock: what the file says while it is held, so that whoever is refused can name them.
   package struct Holder: Hashable, Codable, Sendable, CustomStringConvertible {
     /// `user@machine`.
     package var who: String
@@ -13,6 +18,8 @@ package final class MachineLock: Sendable {
     package var command: String
     package var pid: Int32
     package var since: WallTime
+    /// The file name of the socket that wakes it; nil: of Sluice 0.1.
+    package var wake: String?
 
     package init(who: String, command: String, pid: Int32, since: WallTime) {
       self.who = who
@@ -25,14 +32,14 @@ package final class MachineLock: Sendable {
   }
 
   package enum Failure: Error, Hashable, Sendable, CustomStringConvertible {
-    /// Another process of this machine changes the fleet. The holder is nil in the moment before it has said who it is.
+    /// Another process of this machine changes it. The holder is nil in the moment before it has said who it is.
     case heldBy(Holder?)
     case unusable(StoreError)
 
     package var description: String {
       switch self {
-      case .heldBy(let holder?): "\(holder) is changing this fleet"
-      case .heldBy(nil): "another sluice on this machine is changing this fleet"
+      case .heldBy(let holder?): "\(holder) is changing it"
+      case .heldBy(nil): "another sluice on this machine is changing it"
       case .unusable(let error): "\(error)"
       }
     }
@@ -40,54 +47,109 @@ package final class MachineLock: Sendable {
 
   package let fleet: FleetName
   package let directory: StateDirectory
+  /// What the files say of this process.
+  package let holder: Holder
   private let descriptor: CInt
+  private let services = Mutex<[ServiceName: CInt]>([:])
 
-  private init(fleet: FleetName, directory: StateDirectory, descriptor: CInt) {
+  private init(fleet: FleetName, directory: StateDirectory, holder: Holder, descriptor: CInt) {
     self.fleet = fleet
     self.directory = directory
+    self.holder = holder
     self.descriptor = descriptor
   }
 
   deinit {
-    // What the file says is only true while the lock is held.
-    _ = ftruncate(descriptor, 0)
+    for held in services.withLock({ $0.values.sorted() }) { Self.free(held) }
     _ = close(descriptor)
   }
 
-  /// Takes the lock or says who has it; never waits.
+  /// Joins the processes that change this fleet, or says which one of Sluice 0.1 keeps it to itself; never waits for that one.
   package static func acquire(directory path: String, fleet: FleetName, holder: Holder) throws(Failure) -> MachineLock {
     let directory = StateDirectory(path)
     do throws(StoreError) { try directory.prepare() } catch { throw .unusable(error) }
-    let file = directory.lock(of: fleet)
-    // Not inherited by hooks and other children: one of them could outlive this process and keep the lock.
-    let descriptor = open(file, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
-    guard descriptor >= 0 else { throw unusable(file, "opened", errno) }
-    guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
-      let number = errno
-      let other = read(descriptor)
-      _ = close(descriptor)
-      guard number == EWOULDBLOCK else { throw unusable(file, "locked", number) }
-      throw .heldBy(other)
-    }
-    let lock = MachineLock(fleet: fleet, directory: directory, descriptor: descriptor)
-    try lock.write(holder, file)
-    return lock
+    let descriptor = try taken(directory.lock(of: fleet), LOCK_SH)
+    var holder = holder
+    holder.wake = "\(fleet).\(holder.pid)-\(String(UInt32.random(in: 0...UInt32.max), radix: 16)).wake"
+    return MachineLock(fleet: fleet, directory: directory, holder: holder, descriptor: descriptor)
   }
 
-  /// Who holds it now; nil when nobody does, or nobody has said so yet.
-  package static func holder(directory path: String, fleet: FleetName) -> Holder? {
-    let descriptor = open(StateDirectory(path).lock(of: fleet), O_RDONLY | O_CLOEXEC)
+  /// Takes a service, or says who has it; waits for nobody. One that is held here already is no error.
+  package func take(_ service: ServiceName) throws(Failure) {
+    guard services.withLock({ $0[service] }) == nil else { return }
+    let file = directory.lock(of: fleet, service: service)
+    guard !service.rawValue.contains("/") else { throw Self.unusable(file, "made", EINVAL) }
+    let descriptor = try Self.taken(file, LOCK_EX)
+    do throws(Failure) { try Self.write(holder, descriptor, file) } catch {
+      Self.free(descriptor)
+      throw error
+    }
+    services.withLock { $0[service] = descriptor }
+  }
+
+  /// Lets go of a service; of one that is not held too.
+  package func letGo(_ service: ServiceName) {
+    if let held = services.withLock({ $0.removeValue(forKey: service) }) { Self.free(held) }
+  }
+
+  package func holds(_ service: ServiceName) -> Bool { services.withLock { $0[service] != nil } }
+
+  /// Whether no other process of this machine changes the fleet in this moment.
+  package var isAlone: Bool {
+    defer { _ = flock(descriptor, LOCK_SH) }
+    return flock(descriptor, LOCK_EX | LOCK_NB) == 0
+  }
+
+  /// Who holds the service now; nil when nobody does, or nobody has said so yet.
+  package static func holder(directory path: String, fleet: FleetName, service: ServiceName) -> Holder? {
+    let directory = StateDirectory(path)
+    // Sluice 0.1 says so in the fleet's file, and for all services at once.
+    return exclusive(directory.lock(of: fleet)) ?? exclusive(directory.lock(of: fleet, service: service))
+  }
+
+  // MARK: Files
+
+  /// Who has the file's lock for itself alone.
+  private static func exclusive(_ file: String) -> Holder? {
+    let descriptor = open(file, O_RDONLY | O_CLOEXEC)
     guard descriptor >= 0 else { return nil }
     defer { _ = close(descriptor) }
     if flock(descriptor, LOCK_SH | LOCK_NB) == 0 { return nil }
     return read(descriptor)
   }
 
-  private func write(_ holder: Holder, _ file: String) throws(Failure) {
-    guard let text = try? StableJSON.text(holder) else { throw Self.unusable(file, "written", EINVAL) }
+  /// An open descriptor with the lock. Whoever only looks has it for a moment, and is waited for.
+  private static func taken(_ file: String, _ kind: CInt) throws(Failure) -> CInt {
+    // Not inherited by hooks and other children: one of them could outlive this process and keep the lock.
+    let descriptor = open(file, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
+    guard descriptor >= 0 else { throw unusable(file, "opened", errno) }
+    for attempt in 0... {
+      if flock(descriptor, kind | LOCK_NB) == 0 { return descriptor }
+      let number = errno
+      if number == EINTR { continue }
+      let other = read(descriptor)
+      let isOver = other.map { kill($0.pid, 0) == 0 || errno == EPERM } ?? false
+      guard number == EWOULDBLOCK, attempt < 25, !isOver else {
+        _ = close(descriptor)
+        if number == EWOULDBLOCK { throw .heldBy(other) }
+        throw unusable(file, "locked", number)
+      }
+      usleep(20_000)
+    }
+    preconditionFailure("the tries end above")
+  }
+
+  /// What a file says is only true while the lock is held.
+  private static func free(_ descriptor: CInt) {
+    _ = ftruncate(descriptor, 0)
+    _ = close(descriptor)
+  }
+
+  private static func write(_ holder: Holder, _ descriptor: CInt, _ file: String) throws(Failure) {
+    guard let text = try? StableJSON.text(holder) else { throw unusable(file, "written", EINVAL) }
     let bytes = Array(text.utf8)
     guard ftruncate(descriptor, 0) == 0, pwrite(descriptor, bytes, bytes.count, 0) == bytes.count else {
-      throw Self.unusable(file, "written", errno)
+      throw unusable(file, "written", errno)
     }
   }
 

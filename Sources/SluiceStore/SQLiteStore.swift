@@ -6,8 +6,8 @@ package import SluiceRollout
 
 /// The working copy of one fleet's records and its long history: `<directory>/<fleet>.sqlite`.
 ///
-/// A commit is one transaction, durable when it returns. Any number of processes may read while one writes; `MachineLock` keeps a second
-/// changing command out. All calls block for the disk.
+/// A commit is one transaction, durable when it returns. Any number of processes may read and write: `MachineLock` keeps a second one from
+/// changing the same service. All calls block for the disk.
 package final class SQLiteStore: StorePort {
   package let fleet: FleetName
   package let directory: StateDirectory
@@ -81,7 +81,10 @@ package final class SQLiteStore: StorePort {
   private func checkSchema() throws {
     try read { database in
       guard try !StoreSchema.migrator.hasBeenSuperseded(database) else { throw self.newerSchema }
-      guard try StoreSchema.migrator.hasCompletedMigrations(database) else { throw Self.notYet(self.fleet, self.directory) }
+      // What a version before has left is read as it is; whoever changes something brings it up to date.
+      guard try StoreSchema.migrator.appliedIdentifiers(database).contains(StoreSchema.first) else {
+        throw Self.notYet(self.fleet, self.directory)
+      }
     }
   }
 
@@ -106,6 +109,9 @@ package final class SQLiteStore: StorePort {
     guard !isReadOnly else { throw StoreError(.misuse, "the state of \(fleet) was opened for reading") }
     return try translating { try pool.write(work) }
   }
+
+  /// The one connection that writes, for reading.
+  func onWriter<Value>(_ work: (Database) throws -> Value) throws -> Value { try translating { try pool.writeWithoutTransaction(work) } }
 
   private func translating<Value>(_ work: () throws -> Value) throws -> Value {
     try Self.translating(directory.database(of: fleet), work)
@@ -149,10 +155,11 @@ package final class SQLiteStore: StorePort {
 
   /// A record that is older than the stored one is refused, and so is one as old with other content; the stored record once more is no
   /// change, and its events are not appended again.
-  package func commit(_ records: [ServiceRecord], events: [StoredEvent], fleet: FleetName) throws {
+  package func commit(_ records: [ServiceRecord], events: [StoredEvent], answers: [CommandAnswer], fleet: FleetName) throws {
     try check(fleet)
     let encoded = try records.map { ($0, String(decoding: try encode($0), as: UTF8.self)) }
     try write { database in
+      for answer in answers { try Self.put(answer, database) }
       var changes = records.isEmpty
       for (record, content) in encoded where try self.put(record, content, database) { changes = true }
       guard changes else { return }
@@ -212,10 +219,20 @@ package final class SQLiteStore: StorePort {
   // MARK: Cordons
 
   package func setCordons(_ cordons: [HostName], fleet: FleetName) throws {
+    try changeCordons(fleet: fleet) { _ in cordons }
+  }
+
+  /// In one transaction: two that drain at once lose nothing of each other. Gives back what stood before.
+  @discardableResult
+  package func changeCordons(fleet: FleetName, _ change: ([HostName]) -> [HostName]) throws -> [HostName] {
     try check(fleet)
-    try write { database in
+    return try write { database in
+      let before = try String.fetchAll(database, sql: "SELECT host FROM cordon ORDER BY host").map { HostName($0) }
       try database.execute(sql: "DELETE FROM cordon")
-      for host in cordons { try database.execute(sql: "INSERT OR IGNORE INTO cordon (host) VALUES (?)", arguments: [host.rawValue]) }
+      for host in change(before) {
+        try database.execute(sql: "INSERT OR IGNORE INTO cordon (host) VALUES (?)", arguments: [host.rawValue])
+      }
+      return before
     }
   }
 }

@@ -1,7 +1,7 @@
 internal import Glibc
 package import SluiceModel
 
-/// Where the working copies of records lie on this machine: one database, one lock and one wake-up socket a fleet.
+/// Where the working copies of records lie on this machine: one database a fleet, one lock a service, one wake-up socket a process.
 package struct StateDirectory: Hashable, Sendable {
   /// Absolute or relative to the working directory, without a slash at its end.
   package let path: String
@@ -18,9 +18,21 @@ package struct StateDirectory: Hashable, Sendable {
 
   package func database(of fleet: FleetName) -> String { "\(path)/\(fleet).sqlite" }
   package func lock(of fleet: FleetName) -> String { "\(path)/\(fleet).lock" }
-  package func wake(of fleet: FleetName) -> String { "\(path)/\(fleet).wake" }
   /// The public keys whose copies of the fleet's records were accepted here.
   package func signers(of fleet: FleetName) -> String { "\(path)/\(fleet).signers" }
+  package func lock(of fleet: FleetName, service: ServiceName) -> String { "\(path)/\(fleet).\(service).lock" }
+
+  /// The wake-up sockets of the processes that change this fleet, and of those that were killed while they did.
+  func wakes(of fleet: FleetName) -> [String] {
+    guard let stream = opendir(path) else { return [] }
+    defer { closedir(stream) }
+    var found: [String] = []
+    while let entry = readdir(stream) {
+      let name = withUnsafeBytes(of: &entry.pointee.d_name) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
+      if name.hasPrefix("\(fleet)."), name.hasSuffix(".wake") { found.append("\(path)/\(name)") }
+    }
+    return found.sorted()
+  }
   /// Packed artifacts, by digest.
   package var artifacts: String { path + "/artifacts" }
 

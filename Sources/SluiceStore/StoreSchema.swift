@@ -2,13 +2,19 @@ internal import GRDB
 
 /// The tables, by migrations that are never changed once released.
 enum StoreSchema {
+  /// What every version has written.
+  static let first = "1 records, events, history, inbox"
+
   static var migrator: DatabaseMigrator {
     var migrator = DatabaseMigrator()
-    migrator.registerMigration("1 records, events, history, inbox") { database in try first(database) }
+    migrator.registerMigration(first) { database in try makeFirst(database) }
+    migrator.registerMigration("2 answers to commands") { database in
+      try database.execute(sql: "CREATE TABLE answer (command TEXT PRIMARY KEY NOT NULL, content TEXT NOT NULL) STRICT")
+    }
     return migrator
   }
 
-  private static func first(_ database: Database) throws {
+  private static func makeFirst(_ database: Database) throws {
     try database.execute(
       sql: """
         CREATE TABLE record (

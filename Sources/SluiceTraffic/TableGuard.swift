@@ -73,6 +73,12 @@ public struct TableGuard: Hashable, Codable, Sendable {
     revision = revision.map { TableGuard.lowered($0, to: fence) }
   }
 
+  /// A claim that came to nothing elsewhere is taken back: the fence before it stands again.
+  public mutating func withdraw(to former: Fence) {
+    precondition(former.admits(fence), "what stood before admitted the claim")
+    fence = former
+  }
+
   /// A revision from above the fence counts as one from before everything that is written under it.
   public static func lowered(_ revision: Revision, to fence: Fence) -> Revision {
     revision.epoch < fence.epoch && revision.isBounded ? revision : Revision(epoch: 0, version: 0)

@@ -26,6 +26,27 @@ package enum GatewayContract {
       }
       try await granted(newer, subject)
     },
+    Law("a claim that is withdrawn gives the fence back to who held it, unless something was ordered with it") { subject in
+      let (service, gateway) = (subject.policy.name, subject.gateway)
+      try await granted(mine, subject)
+      _ = try await table(1, [subject.target(1, draining: false)], mine, subject)
+      // In two rounds, as an acquisition goes over what it finds.
+      try await granted(newer, subject)
+      let higher = Fence(owner: newer.owner, epoch: 7)
+      try await granted(higher, subject)
+      await subject.gateways.withdraw(service, fence: higher, gateway: gateway)
+      _ = try await table(2, [subject.target(1, draining: false)], mine, subject)
+      // Twice, or another's, is nothing.
+      await subject.gateways.withdraw(service, fence: higher, gateway: gateway)
+      await subject.gateways.withdraw(service, fence: mine, gateway: gateway)
+      _ = try await table(3, [subject.target(1, draining: false)], mine, subject)
+      try await granted(newer, subject)
+      try demand(await keep(1, newer, subject), "the holder's copy was not kept")
+      await subject.gateways.withdraw(service, fence: newer, gateway: gateway)
+      guard case .failed(let failure) = await set(4, [], mine, subject), failure.kind == .fenced else {
+        throw BrokenLaw(description: "who had acted was gone over")
+      }
+    },
     Law("a table that was taken is told with its revision and its targets, and the same one again is taken") { subject in
       let fact = try await granted(mine, subject)
       try demand(fact.revision == nil && fact.targets.isEmpty, "\(fact)")

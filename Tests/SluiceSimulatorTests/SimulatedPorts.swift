@@ -99,6 +99,10 @@ final class SimulatedPorts: HostPort, GatewayPort, HookPort, CheckPort, Sendable
     }
   }
 
+  func withdraw(_ service: ServiceName, fence: Fence, gateway: GatewayID) async {
+    world.withLock { $0.scene.gateways[gateway]?.withdraw(owner: fence.owner) }
+  }
+
   func setTable(
     _ content: TableContent, revision: Revision, service: ServiceName, fence: Fence, gateway: GatewayID
   ) async -> AttemptResult {
@@ -204,7 +208,7 @@ final class SimulatedDatabase: StorePort, StoreSubject, Sendable {
 
   func load(_ fleet: FleetName) -> StoredFleet { content.withLock { StoredFleet(records: $0.records) } }
 
-  func commit(_ records: [ServiceRecord], events: [StoredEvent], fleet: FleetName) throws {
+  func commit(_ records: [ServiceRecord], events: [StoredEvent], answers: [CommandAnswer], fleet: FleetName) throws {
     if let stale = content.withLock({ $0.commit(records) }) { throw Stale(service: stale.service) }
   }
 
@@ -212,7 +216,9 @@ final class SimulatedDatabase: StorePort, StoreSubject, Sendable {
 
   /// What the simulation has no need of: its cordons are the engine's own, its commands come from nobody's inbox.
   func setCordons(_ cordons: [HostName], fleet: FleetName) {}
-  func takeCommands(_ fleet: FleetName) -> [StoredCommand] { [] }
+  func takeCommands(_ fleet: FleetName, for services: [ServiceName], now: WallTime) -> [StoredCommand] { [] }
+  func changes(_ fleet: FleetName, since mark: Int64?, known: () -> [ServiceName: Revision]) -> StoreChanges? { nil }
+  func exclusively<Value>(_ work: () throws -> Value) throws -> Value { try work() }
 
   func encode(_ record: ServiceRecord) throws -> [UInt8] { Array(try JSONEncoder().encode(record)) }
   func decode(_ bytes: [UInt8]) throws -> ServiceRecord { try JSONDecoder().decode(ServiceRecord.self, from: Data(bytes)) }

@@ -68,6 +68,26 @@ import Testing
     }
   }
 
+  @Test func `a file of the version before is read as it is, and brought up to date by who changes something`() throws {
+    let store = try SQLiteStore(directory: directory.path, fleet: prod)
+    try store.commit([record(version: 4)], events: [event("before")], fleet: prod)
+    _ = try store.leaveCommand(
+      command("c-1"), for: MachineLock.Holder(who: "ann", command: "apply", pid: 1, since: WallTime(milliseconds: 1)))
+    let queue = try DatabaseQueue(path: directory.path + "/prod.sqlite")
+    // What Sluice 0.1 has made: the first tables alone.
+    try queue.write {
+      try $0.execute(sql: "DROP TABLE answer; DELETE FROM grdb_migrations WHERE identifier NOT LIKE '1 %'")
+    }
+    try queue.close()
+    let reader = try SQLiteStore(directory: directory.path, fleet: prod, readOnly: true)
+    #expect(try reader.records() == [record(version: 4)])
+    #expect(try reader.lastEvents(limit: 1).map(\.stored) == [event("before")])
+    let writer = try SQLiteStore(directory: directory.path, fleet: prod)
+    #expect(try writer.answer(to: "c-1") == nil)
+    #expect(try writer.takeCommands(prod, for: ["shop"], now: WallTime(milliseconds: 5)) == [command("c-1")])
+    #expect(try writer.records() == [record(version: 4)])
+  }
+
   @Test func `a directory that cannot be made is named`() throws {
     try Data().write(to: URL(filePath: directory.path + "/file"))
     let error = #expect(throws: StoreError.self) { try SQLiteStore(directory: directory.path + "/file/state", fleet: prod) }

@@ -6,12 +6,15 @@ package struct Command: Hashable, Codable, Sendable {
   package let by: String
   package let at: WallTime
   package let verb: Verb
+  /// The number of the rollout that ran when it was typed, 0 where none did: it is not obeyed for another. nil: whatever runs is meant.
+  package let about: Int?
 
-  package init(id: String, by: String, at: WallTime, verb: Verb) {
+  package init(id: String, by: String, at: WallTime, verb: Verb, about: Int? = nil) {
     self.id = id
     self.by = by
     self.at = at
     self.verb = verb
+    self.about = about
   }
 
   package enum Verb: Hashable, Codable, Sendable {

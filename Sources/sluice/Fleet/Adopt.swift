@@ -31,7 +31,8 @@ struct Adopt: AsyncParsableCommand {
     let workspace = try Workspace.load(common, console)
     try change.confirm("Take over the services of fleet \(workspace.fleet.name) on this machine?", console)
     let accepts = AcceptedCopies(signers: acceptSigner, unsigned: acceptUnsigned)
-    try await FleetSession.with(workspace, change, command: "adopt", console: console, accepts: accepts) { session in
+    let services = workspace.services.map(\.policy.name)
+    try await FleetSession.with(workspace, change, command: "adopt", services: services, console: console, accepts: accepts) { session in
       try await session.adopt(workspace.services)
     }
   }

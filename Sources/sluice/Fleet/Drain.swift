@@ -61,24 +61,25 @@ private struct Cordoning {
     let named = try hosts(workspace, console)
     try change.confirm("\(drains ? "Drain" : "Undrain") \(named.map(\.rawValue).joined(separator: ", "))?", console)
     let words = "\(drains ? "drain" : "undrain") \(place)"
-    if try await leave(drains, named, overridesFloor, workspace, console) { throw ExitStatus.waiting }
-    let remedy = "wait until it has ended (sluice status --watch), or sluice rollout abort SERVICE takes it back; then sluice \(words)"
-    try await FleetSession.with(workspace, change, command: words, console: console, heldRemedy: remedy) { session in
+    try await FleetSession.with(workspace, change, command: words, services: [], console: console) { session in
       let stored = try session.store.load(workspace.fleet.name)
       let cordons = cordons(stored.cordons, drains, named)
       let command = session.command(settle(drains, overridesFloor))
       let released = stored.records.filter { $0.stable?.release != nil || $0.rollout != nil }
-      let unfinished = released.filter { $0.rollout != nil }
-      let records = released.filter { $0.rollout == nil }.sorted { ($0.policy.tier, $0.service) < ($1.policy.tier, $1.service) }
+      // What other processes of this machine act on is theirs to settle.
+      let mine = try released.filter { try session.takeQuietly($0.service) }
+      let others = released.filter { !session.holds($0.service) }
+      let unfinished = mine.filter { $0.rollout != nil }
+      let records = mine.filter { $0.rollout == nil }.sorted { ($0.policy.tier, $0.service) < ($1.policy.tier, $1.service) }
       if drains, !overridesFloor {
         // One after another, each on what the last would leave: they share the slots.
         var standing = stored.records
         for record in records { standing = try rehearse(record, standing, cordons, workspace, command) }
       }
-      try session.store.setCordons(cordons, fleet: workspace.fleet.name)
+      try session.store.changeCordons(fleet: workspace.fleet.name) { self.cordons($0, drains, named) }
       try await setDraining(drains, workspace, named, session)
+      var ended: ExitCode? = try await handOver(others, drains, overridesFloor, workspace, console) ? nil : ExitStatus.waiting
       let requests = records.map { FleetRunner.Request(service: $0.service, initial: nil, command: command) }
-      var ended: ExitCode?
       if !requests.isEmpty {
         do { try await session.perform(requests, askedToGoBack: false) } catch let code as ExitCode { ended = code }
       }
@@ -91,35 +92,29 @@ private struct Cordoning {
     }
   }
 
-  /// In the middle of rollouts that a process of this machine drives: they plan around the place from their next wave on. True when it was
-  /// left to them; what other services have there is for a second call.
-  private func leave(
-    _ drains: Bool, _ named: [HostName], _ overridesFloor: Bool, _ workspace: Workspace, _ console: Console
+  /// Services that processes of this machine drive: those in the middle of rollouts plan around the place from their next wave on. True when
+  /// there is none, so that nothing is left to be waited for.
+  private func handOver(
+    _ records: [ServiceRecord], _ drains: Bool, _ overridesFloor: Bool, _ workspace: Workspace, _ console: Console
   ) async throws -> Bool {
-    guard let handover = try Handover(workspace), !workspace.gateways.flatMap(\.processes).contains(where: { named.contains($0.host) })
-    else { return false }
-    let fleet = workspace.fleet.name
-    let stored = try handover.store.load(fleet)
-    let commands = stored.records.filter { $0.rollout != nil }.map { record in
-      StoredCommand(service: record.service, command: FleetSession.command(settle(drains, overridesFloor)))
-    }
-    guard !commands.isEmpty else { return false }
-    // Who takes the command reads the cordons then.
-    try handover.store.setCordons(cordons(stored.cordons, drains, named), fleet: fleet)
-    guard try handover.leave(commands) else {
-      try handover.store.setCordons(stored.cordons, fleet: fleet)
-      return false
-    }
-    console.say("\(place) \(drains ? "gets nothing new" : "may have instances again"): handed to \(handover.description)")
-    for command in commands {
-      switch try await handover.answer(to: command) {
-      case .taken: console.say("\(command.service): its rollout plans \(drains ? "around" : "with") \(place) from its next wave on")
-      case .refused, .withdrawn, .silent: leftAsItStands(command.service, drains, console)
+    for record in records {
+      let service = record.service
+      var answer = Handover.Answer.withdrawn
+      var description = "the process that acts on it"
+      if let handover = try Handover(workspace, service), let command = try handover.leave(settle(drains, overridesFloor)) {
+        description = handover.description
+        answer = try await handover.answer(to: command)
+      }
+      if case .taken = answer {
+        console.say(
+          "\(service): handed to \(description): its rollout plans \(drains ? "around" : "with") \(place) from its next wave on")
+      } else {
+        leftAsItStands(service, drains, console)
       }
     }
-    console.say(
-      "next: when that has ended (sluice status --watch), sluice \(drains ? "drain" : "undrain") \(place) settles the other services")
-    return true
+    if records.isEmpty { return true }
+    console.say("next: when that has ended (sluice status --watch), sluice \(drains ? "drain" : "undrain") \(place) settles what is left")
+    return false
   }
 
   private func settle(_ drains: Bool, _ overridesFloor: Bool) -> Command.Verb {

@@ -25,11 +25,8 @@ struct GatewayUpgrade: AsyncParsableCommand {
     try change.confirm(
       "Upgrade \(names)? One that differs is restarted: requests in flight are finished, new connections are refused for a moment.", console
     )
-    try await FleetSession.with(workspace, change, command: "gateway upgrade", console: console) { session in
-      for id in chosen {
-        try await GatewayAccess.install(
-          workspace: workspace, hosts: session.hosts, console: console, only: [id], restarts: true)
-      }
+    try await FleetSession.with(workspace, change, command: "gateway upgrade", services: [], console: console) { session in
+      for id in chosen { try await session.installGateways(only: [id], restarts: true) }
     }
   }
 }

@@ -42,9 +42,9 @@ struct Apply: AsyncParsableCommand {
       }
       try change.confirm("Apply this to fleet \(workspace.fleet.name)?", console)
     }
-    try await FleetSession.with(workspace, change, command: "apply", console: console) { session in
+    try await FleetSession.with(workspace, change, command: "apply", services: manifests.map(\.policy.name), console: console) { session in
       var requests: [FleetRunner.Request] = []
-      for manifest in manifests {
+      for manifest in manifests where session.holds(manifest.policy.name) {
         let record = try session.record(manifest.policy.name)
         let built: ReleaseBuilder.Built
         do {

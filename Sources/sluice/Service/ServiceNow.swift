@@ -145,10 +145,13 @@ struct ActedSince: Codable {
   var table: Bool
   /// Only the fence is another's: a claim that came to nothing elsewhere leaves that too.
   var fenceOnly: Bool
+  /// It was done on this machine, and is not in this state.
+  var isHere: Bool
 
   /// For people.
   var text: String {
-    "another controller has acted since\(fenceOnly ? ", or has tried to" : ""): \(by); gateway \(gateway) has \(what)"
+    let who = isHere ? "a command on this machine with another state directory" : "another controller"
+    return "\(who) has acted since\(fenceOnly ? ", or has tried to" : ""): \(by); gateway \(gateway) has \(what)"
   }
 
   /// nil when no gateway has anything newer, or when it is the work of the process that has this machine's lock. `files` are the manifests named.
@@ -163,15 +166,18 @@ struct ActedSince: Codable {
       if let holder, parts.count == 4, parts[0].hasSuffix("@\(machine)"), parts[2] == String(holder.pid) { continue }
       let live = status.revision ?? Revision(epoch: 0, version: 0)
       let newerTable = live > record.table.revision
+      let isHere = ControllerIdentity.machine(of: status.fence.owner) == machine
       var what = "fence \(status.fence.epoch), and this record knows \(own.epoch)"
       let newerCopy = status.record.map { $0 > record.revision } ?? false
       if let copy = status.record, newerCopy { what = "a record of age \(copy), and this one is \(record.revision)" }
+      // A claim of this machine that came to nothing: nobody has acted.
+      if isHere, !newerTable, !newerCopy { continue }
       if newerTable { what = "table \(live), and this record knows \(record.table.revision)" }
       return ActedSince(
         gateway: gateway.id.description, by: parts.first.map(String.init) ?? status.fence.owner, what: what,
         next: "sluice adopt -f \(files.isEmpty ? "PATH" : files.joined(separator: " "))"
           + " reads the newest record; it changes nothing that runs",
-        table: newerTable, fenceOnly: !newerTable && !newerCopy)
+        table: newerTable, fenceOnly: !newerTable && !newerCopy, isHere: isHere)
     }
     return nil
   }

@@ -37,8 +37,8 @@ struct ServiceReader {
   func services(_ answers: [GatewayID: GatewayAnswer]?) throws -> [ServiceNow] {
     guard let store = try workspace.reader() else { return [] }
     let records = try store.load(workspace.fleet.name).records.filter(isAsked)
-    let holder = MachineLock.holder(directory: workspace.directory.path, fleet: workspace.fleet.name)
     return try records.map { record in
+      let holder = MachineLock.holder(directory: workspace.directory.path, fleet: workspace.fleet.name, service: record.service)
       var now = ServiceNow(record: record, answers: answers)
       now.acted = ActedSince.find(now, holder: holder, machine: machine, files: files)
       now.recordedAt = try recordedAt(record, store)

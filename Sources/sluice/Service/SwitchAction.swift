@@ -186,7 +186,11 @@ struct SwitchAction {
     var fence = known
     for _ in 0..<50 {
       do { return try await body(fence) } catch let error as AdminError where error.reason == .fenceHeld {
-        guard MachineLock.holder(directory: workspace.directory.path, fleet: workspace.fleet.name) != nil else { throw error }
+        guard MachineLock.holder(directory: workspace.directory.path, fleet: workspace.fleet.name, service: name) != nil else {
+          // Another machine has acted since. An order to the switch stands beside whatever that did: it is given in its name.
+          guard let holder = error.holder else { throw error }
+          return try await body(holder)
+        }
         try await Task.sleep(for: .milliseconds(100))
         fence = try workspace.reader()?.load(workspace.fleet.name).records.first { $0.service == name }?.fence ?? fence
       }

@@ -1,5 +1,6 @@
 import SluiceModel
 import SluiceRollout
+import SluiceStore
 
 /// Manifests against what the state knows of their fleet.
 enum FleetCheck {
@@ -38,6 +39,13 @@ enum FleetCheck {
         return nil
       }
     }
+  }
+
+  /// A host or gateway that is known and that these manifests leave out; nil: there is none.
+  static func gone(_ workspace: Workspace, _ known: FleetDefinitions) -> String? {
+    if let host = known.fleet.hosts.first(where: { workspace.fleet.host($0.name) == nil }) { return "host \(host.name)" }
+    let processes = workspace.gateways.flatMap(\.processes)
+    return known.gateways.flatMap(\.processes).first { !processes.contains($0) }.map { "gateway \($0)" }
   }
 
   /// The refusal for hosts that are in no manifest any more; nil when nothing is left on them. What is lost anyway may be forgotten.

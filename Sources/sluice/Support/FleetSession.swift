@@ -1,5 +1,6 @@
 import ArgumentParser
 import Foundation
+import Glibc
 import NIOCore
 import NIOPosix
 import SluiceEngine
@@ -11,7 +12,7 @@ import SluiceRollout
 import SluiceStore
 import Synchronization
 
-/// A changing command's hold on the fleet: this machine's lock, the store, the connections.
+/// A changing command's hold on services of the fleet: their locks on this machine, the store, the connections.
 final class FleetSession: Sendable {
   let workspace: Workspace
   let store: SQLiteStore
@@ -25,22 +26,20 @@ final class FleetSession: Sendable {
   private let interruptions = Interruptions()
   private let connecting = Mutex<[Task<Void, Never>]>([])
   private let trust: RecordTrust
+  /// Another process of this machine changes one of the services that were wanted: that was told, and the others go on.
+  private let hasMissed: Bool
 
-  /// Opens a session, gives it to `body`, and closes it whatever happens. Another process of this machine that holds the fleet: the `held` code.
+  /// Opens a session, takes the services, gives it to `body`, and closes it whatever happens. Services that other processes of this machine
+  /// change are told; the `held` code where none is left, and at the end where one was.
   static func with(
-    _ workspace: Workspace, _ change: ChangeOptions, command: String, console: Console, heldRemedy: String? = nil,
+    _ workspace: Workspace, _ change: ChangeOptions, command: String, services: [ServiceName], console: Console,
     accepts: AcceptedCopies = AcceptedCopies(), _ body: (FleetSession) async throws -> Void
   ) async throws {
     let session: FleetSession
     do {
-      session = try FleetSession(workspace, change, command: command, console: console, accepts: accepts)
-    } catch MachineLock.Failure.unusable(let error) {
-      console.complain(error.message, remedy: error.remedy)
-      throw ExitStatus.failed
+      session = try FleetSession(workspace, change, command: command, services: services, console: console, accepts: accepts)
     } catch let failure as MachineLock.Failure {
-      let since = if case .heldBy(let holder?) = failure { ", since \(TimeText.utc(holder.since))" } else { "" }
-      console.complain("\(failure)\(since)", remedy: heldRemedy ?? "wait for it; sluice status shows what it does")
-      throw ExitStatus.held
+      throw Self.told(failure, workspace.fleet.name.rawValue, console)
     } catch let error as StoreError {
       console.complain(error.message, remedy: error.remedy)
       throw ExitStatus.failed
@@ -51,10 +50,52 @@ final class FleetSession: Sendable {
       try await body(session)
     } catch {
       await session.close()
-      throw Self.told(error, console)
+      let told = Self.told(error, console)
+      if session.hasMissed, let code = told as? ExitCode { throw ExitStatus.worst([code, ExitStatus.held]) }
+      throw told
     }
     await session.close()
+    if session.hasMissed { throw ExitStatus.held }
   }
+
+  /// Who has it, since when and what to do, or what is wrong with the lock; the code to leave with.
+  private static func told(_ failure: MachineLock.Failure, _ what: String, _ console: Console) -> ExitCode {
+    switch failure {
+    case .unusable(let error):
+      console.complain(error.message, remedy: error.remedy)
+      return ExitStatus.failed
+    case .heldBy(let holder):
+      let since = holder.map { ", since \(TimeText.utc($0.since))" } ?? ""
+      console.complain("\(what): \(failure)\(since)", remedy: "wait for it, or sluice rollout abort takes its rollout back; sluice status shows it")
+      return ExitStatus.held
+    }
+  }
+
+  /// In the order of their names. Those that other processes change are told; true where there is one.
+  private static func take(_ services: [ServiceName], _ lock: MachineLock, _ console: Console) throws -> Bool {
+    var hasMissed = false
+    for service in services.sorted() {
+      do throws(MachineLock.Failure) { try lock.take(service) } catch {
+        let code = told(error, service.rawValue, console)
+        if code != ExitStatus.held { throw code }
+        hasMissed = true
+      }
+    }
+    if !services.isEmpty, services.allSatisfy({ !lock.holds($0) }) { throw ExitStatus.held }
+    return hasMissed
+  }
+
+  /// False: another process of this machine changes it. Nothing is told.
+  func takeQuietly(_ service: ServiceName) throws -> Bool {
+    do throws(MachineLock.Failure) { try lock.take(service) } catch {
+      if case .unusable(let problem) = error { throw problem }
+      return false
+    }
+    return true
+  }
+
+  /// Whether this process may change the service.
+  func holds(_ service: ServiceName) -> Bool { lock.holds(service) }
 
   /// Errors of the modules below become words and an exit code; everything else goes on as it is.
   private static func told(_ error: any Error, _ console: Console) -> any Error {
@@ -70,7 +111,8 @@ final class FleetSession: Sendable {
   }
 
   private init(
-    _ workspace: Workspace, _ change: ChangeOptions, command: String, console: Console, accepts: AcceptedCopies
+    _ workspace: Workspace, _ change: ChangeOptions, command: String, services: [ServiceName], console: Console,
+    accepts: AcceptedCopies
   ) throws {
     self.workspace = workspace
     self.change = change
@@ -79,7 +121,9 @@ final class FleetSession: Sendable {
     self.identity = identity
     let time = SystemTimekeeper()
     let holder = MachineLock.Holder(who: identity.who, command: "sluice \(command)", pid: getpid(), since: time.wall())
+    Descriptors.raiseLimit()
     lock = try MachineLock.acquire(directory: workspace.directory.path, fleet: workspace.fleet.name, holder: holder)
+    hasMissed = try Self.take(services, lock, console)
     let store = try SQLiteStore(directory: workspace.directory.path, fleet: workspace.fleet.name)
     self.store = store
     // SSH handshakes take milliseconds of a loop: two loops of their own are enough for hundreds of hosts.
@@ -104,6 +148,11 @@ final class FleetSession: Sendable {
   private func takeDefinitions() throws {
     guard workspace.hasManifests else { return }
     if let refusal = FleetCheck.refusal(workspace, try store.load(workspace.fleet.name).records) { throw refusal }
+    if let known = try store.definitions(), let gone = FleetCheck.gone(workspace, known), !lock.isAlone {
+      throw Refusal(
+        "\(gone) is in these manifests no more, and another sluice of this machine still works with it",
+        remedy: "wait until that has ended (sluice status shows it), or leave \(gone) in the manifests until then")
+    }
     try store.saveDefinitions(fleet: workspace.fleet, gateways: workspace.gateways)
   }
 
@@ -137,18 +186,29 @@ final class FleetSession: Sendable {
     Command(id: UUID().uuidString.lowercased(), by: identity.who, at: SystemTimekeeper().wall(), verb: verb)
   }
 
-  /// Puts Sluice's gateway on the gateways' hosts where it is not running yet.
-  func installGateways() async throws {
-    try await GatewayAccess.install(workspace: workspace, hosts: hosts, console: console)
+  /// Puts Sluice's gateway on the gateways' hosts where it is not running yet; one process of this machine at a time.
+  func installGateways(only chosen: [GatewayID]? = nil, restarts: Bool = false) async throws {
+    // No service is called so: it is no name.
+    let gate = ServiceName("@gateways")
+    for _ in 0..<600 where !(try takeQuietly(gate)) { try await Task.sleep(for: .milliseconds(100)) }
+    guard holds(gate) else {
+      throw Refusal("another sluice of this machine has been installing gateways for a minute", remedy: "wait for it, then try again")
+    }
+    defer { lock.letGo(gate) }
+    try await GatewayAccess.install(workspace: workspace, hosts: hosts, console: console, only: chosen, restarts: restarts)
   }
 
   /// Takes each service's fence, and with it the newest copy of its record. What is under way there is left as it stands.
   func adopt(_ manifests: [ServiceManifest]) async throws {
-    let requests = manifests.map {
+    let requests = manifests.filter { holds($0.policy.name) }.map {
       FleetRunner.Request(service: $0.policy.name, initial: ReleaseBuilder.policy(of: $0), command: nil, createsRecord: false)
     }
     let printer = ProgressPrinter(console: console, fleet: workspace.fleet, verbose: change.verbose)
-    let found = try await runner(printer.show).adopt(requests)
+    let text = OutcomeText(console: console)
+    let found = try await runner { news in
+      printer.show(news)
+      if case .passedOver(let service, let failure) = news { text.tellPassedOver(service, failure) }
+    }.adopt(requests)
     printer.finish()
     for (service, result) in found.sorted(by: { $0.key < $1.key }) {
       switch result {
@@ -175,9 +235,17 @@ final class FleetSession: Sendable {
     defer { inbox.stop() }
     let printer = ProgressPrinter(console: console, fleet: workspace.fleet, verbose: change.verbose, tellsDoubt: idle == nil)
     let testKill = TestKill()
+    let passedOver = Mutex<[(ServiceName, Failure)]>([])
     let runner = runner { news in
       testKill?.see(news)
       printer.show(news)
+      switch news {
+      case .passedOver(let service, let failure): passedOver.withLock { $0.append((service, failure)) }
+      case .left(let service):
+        self.lock.letGo(service)
+        self.store.wakeAll()
+      default: break
+      }
     }
     interruptions.stopSafely()
     let outcomes = try await runner.run(requests, interruptions: interruptions.stream, inbox: inbox.wakes)
@@ -187,9 +255,21 @@ final class FleetSession: Sendable {
     for (service, outcome) in outcomes.sorted(by: { $0.key < $1.key }) {
       text.tell(service, outcome, next: records.first { $0.service == service }?.nextStep, idle: idle)
     }
+    for (service, failure) in passedOver.withLock({ $0 }) { text.tellPassedOver(service, failure) }
     if change.verbose { console.say(ExecText.summary(hosts.statistics, events: requests.count)) }
     let worst = ExitStatus.worst(outcomes.values.map { ExitStatus.of($0, askedToGoBack: askedToGoBack) })
     if worst != .success { throw worst }
+  }
+}
+
+/// File descriptors: each host's connection takes one, and each service's lock.
+enum Descriptors {
+  /// Raises the limit as far as this user may.
+  static func raiseLimit() {
+    var limit = rlimit()
+    guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0, limit.rlim_cur < limit.rlim_max else { return }
+    limit.rlim_cur = limit.rlim_max
+    _ = setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
   }
 }
 

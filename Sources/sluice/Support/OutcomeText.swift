@@ -37,6 +37,11 @@ struct OutcomeText {
     }
   }
 
+  /// A host or gateway that was left out: the rest has gone on without it, and it is to be mended.
+  func tellPassedOver(_ service: ServiceName, _ failure: Failure) {
+    console.complain("\(service) went on without it: \(failure.message)", output: failure.output, remedy: failure.remedy)
+  }
+
   private func tell(_ service: ServiceName, _ end: RolloutEnd) {
     let release = end.release.map { "\(service)\($0)" } ?? "\(service)"
     switch end.result {

@@ -41,6 +41,8 @@ final class ProgressPrinter: Sendable {
     switch news {
     case .claiming(let service, let fence):
       if verbose { line("\(service): taking the fence, epoch \(fence.epoch)") }
+    // It is among the events, and the last words tell it once more.
+    case .passedOver, .left: break
     case .committed(let records, let events):
       for event in events { show(event) }
       for record in records { showGate(of: record) }

@@ -24,7 +24,7 @@ struct RolloutDriver: Codable {
   /// For people.
   var text: String
 
-  /// `fence` is the newest that is known of; `holder` has this machine's lock on the fleet.
+  /// `fence` is the newest that is known of; `holder` has this machine's lock on the service.
   init(_ rollout: Rollout, of service: ServiceName, fence: Fence?, holder: MachineLock.Holder?, machine own: String) {
     let parts = (fence?.owner ?? "").split(separator: ":")
     let owner = parts.first.map(String.init)
@@ -55,7 +55,7 @@ struct RolloutDriver: Codable {
       next = resume
       text = "driven by: nobody on this machine"
       if let holder {
-        text += "; \(holder) has the fleet here, for other services or just beginning"
+        text += "; \(holder) is just beginning or ending with it"
         next = resume.map { "wait for it, then \($0)" }
       }
     } else {

@@ -25,7 +25,7 @@ struct ServiceAction {
     try KnownNames(workspace).refuseMistaken(service: service.rawValue, console)
     if let question { try change.confirm(question, console) }
     if reachesRunning, try await leave(verb, workspace, console) { return }
-    try await FleetSession.with(workspace, change, command: words, console: console) { session in
+    try await FleetSession.with(workspace, change, command: words, services: [service], console: console) { session in
       let request = FleetRunner.Request(
         service: service, initial: workspace.services.first { $0.policy.name == service }.map(ReleaseBuilder.policy),
         command: session.command(verb),
@@ -36,16 +36,20 @@ struct ServiceAction {
 
   /// True when a running process has taken the command.
   private func leave(_ verb: Command.Verb, _ workspace: Workspace, _ console: Console) async throws -> Bool {
-    guard let handover = try Handover(workspace) else { return false }
-    let command = StoredCommand(service: service, command: FleetSession.command(verb))
-    guard try handover.leave([command]) else { return false }
-    console.say("\(service): handed to \(handover.description); sluice status \(service) shows what it makes of it")
+    guard let handover = try Handover(workspace, service) else { return false }
+    guard let command = try handover.leave(verb) else { return false }
     switch try await handover.answer(to: command) {
-    case .taken: return true
-    case .refused(let why):
-      console.complain("\(service): \(why)", remedy: "sluice status \(service)")
+    case .taken:
+      console.say("\(service): handed to \(handover.description); sluice status \(service) shows what it makes of it")
+      return true
+    case .refused(let refusal):
+      console.complain("\(service): refused: \(refusal.message)", remedy: refusal.remedy.isEmpty ? "sluice status \(service)" : refusal.remedy)
       throw ExitStatus.failed
     case .withdrawn: return false
+    case .lost:
+      console.complain(
+        "\(service): \(handover.description) was given the command and ended before it counted", remedy: "type it again")
+      throw ExitStatus.failed
     case .silent:
       console.complain(
         "\(service): \(handover.description) was given the command and has not said that it counts",

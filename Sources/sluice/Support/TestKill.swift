@@ -42,7 +42,7 @@ final class TestKill: @unchecked Sendable {
       }
     case .outcome(_, let attempt, _):
       if side == .done, attempt.id == target { kill(getpid(), SIGKILL) }
-    case .claiming, .committed: return
+    case .claiming, .passedOver, .left, .committed: return
     }
   }
 }

@@ -142,7 +142,7 @@ final class Site {
 
 /// The part of `sluice status --output json` that tests read.
 struct Status: Codable {
-  struct Instance: Codable {
+  struct Instance: Codable, Equatable {
     var instance: String
     var release: Int
     var host: String
