@@ -164,7 +164,7 @@ struct FenceTaker: Sendable {
     var copies: [CopySearch.Found] = []
     var passedOver = machine.passedOverHosts.map(\.failure) + machine.passedOverGateways.map(\.failure)
     /// Whoever wrote a copy held the fence, and this one is above all that a majority has seen.
-    func take(_ copy: RecordCopy?, from place: String) {
+    func take(_ copy: SignedCopy?, from place: String) {
       guard let copy else { return }
       if copy.revision.epoch < fence.epoch { return copies.append(CopySearch.Found(place: place, copy: copy)) }
       passedOver.append(

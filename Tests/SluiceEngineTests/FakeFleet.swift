@@ -49,7 +49,7 @@ final class FakeFleet: HostPort, GatewayPort, HookPort, CheckPort, StorePort, Ti
   func runner(_ owner: String = "anna@here:1:1:1", observe: @escaping @Sendable (FleetRunner.News) -> Void = { _ in }) -> FleetRunner {
     FleetRunner(
       fleet: fleet, gateways: [gateway].compactMap(\.self),
-      ports: .init(hosts: self, gateways: self, hooks: self, checks: self, store: self, time: self),
+      ports: .init(hosts: self, gateways: self, hooks: self, checks: self, store: self, trust: NamedKeys(), time: self),
       options: .init(owner: owner, machine: "here"), observe: observe)
   }
 
@@ -79,7 +79,7 @@ final class FakeFleet: HostPort, GatewayPort, HookPort, CheckPort, StorePort, Ti
     }
   }
 
-  func replicate(_ copy: RecordCopy, service: ServiceName, fence: Fence, to host: Host) async -> Bool { true }
+  func replicate(_ copy: SignedCopy, service: ServiceName, fence: Fence, to host: Host) async -> Bool { true }
   func release(_ service: ServiceName, fence: Fence, keep: [Digest], on host: Host) async { note("release \(service) on \(host.name)") }
 
   // MARK: Gateways
@@ -102,7 +102,7 @@ final class FakeFleet: HostPort, GatewayPort, HookPort, CheckPort, StorePort, Ti
     .succeeded(.gateway(GatewayFact(gateway: gateway, revision: nil)))
   }
 
-  func replicate(_ copy: RecordCopy, service: ServiceName, fence: Fence, to gateway: GatewayID) async -> Bool { true }
+  func replicate(_ copy: SignedCopy, service: ServiceName, fence: Fence, to gateway: GatewayID) async -> Bool { true }
   func renewLease(_ service: ServiceName, fence: Fence, gateway: GatewayID) async {}
   func watch(_ service: ServiceName, gateway: GatewayID) -> AsyncStream<GatewayNews> { AsyncStream { $0.finish() } }
 

@@ -99,7 +99,7 @@ import Testing
 
   @Test func `a copy of an epoch that nobody has reached is not gone on from`() async throws {
     let world = FakeFleet()
-    let copy = RecordCopy(revision: Revision(epoch: 1 << 60, version: 1), bytes: [1])
+    let copy = SignedCopy(revision: Revision(epoch: 1 << 60, version: 1), bytes: [1], signature: nil)
     world.change { $0.claims["a1"] = .granted(HostFact(host: "a1", generation: 1), copy) }
     let outcomes = try await run(world, [Self.apply(Self.policy("db"))])
     #expect(succeeded(outcomes["db"]), "\(outcomes)")
