@@ -27,11 +27,6 @@ package struct FenceAcquisition: Sendable {
     package var failure: Failure
   }
 
-  /// How far beyond what a majority knows an epoch may be and still be believed: no two runs of Sluice are that many apart.
-  package static let furthestJump: UInt64 = 1 << 32
-  /// No epoch comes near it. It leaves room to every integer that an epoch is kept in: those of a shell and of a database have 63 bits.
-  package static let highestEpoch: UInt64 = 1 << 62
-
   private let owner: String
   private let machine: String
   private let takeOver: Bool
@@ -60,7 +55,7 @@ package struct FenceAcquisition: Sendable {
     self.machine = machine
     self.takeOver = takeOver
     isStranger = known == 0
-    epoch = min(known, Self.highestEpoch) + 1
+    epoch = min(known, Bounds.epoch) + 1
   }
 
   package func first() -> Step { ask() }
@@ -142,7 +137,7 @@ package struct FenceAcquisition: Sendable {
       }
     }.sorted(by: >)
     let common = seen.isEmpty ? 0 : seen[seen.count / 2]
-    return min(max(common, epoch), Self.highestEpoch) + Self.furthestJump
+    return min(max(common, epoch), Bounds.epoch) + Bounds.epochLeap
   }
 
   private mutating func pass(over host: HostName, _ holder: FenceHolder) {
@@ -150,10 +145,10 @@ package struct FenceAcquisition: Sendable {
   }
 
   private func disbelieved(_ place: String, _ holder: FenceHolder) -> Failure {
-    let what = holder.fence.epoch > Self.highestEpoch ? "an epoch that no run of Sluice reaches" : "a holder that nobody else knows"
+    let what = holder.fence.epoch > Bounds.epoch ? "an epoch that no run of Sluice reaches" : "a holder that nobody else knows"
     return Failure(
       .host, "\(place) tells of \(what): \(holder.fence.owner.prefix { $0 != ":" }) (epoch \(holder.fence.epoch))",
-      remedy: "look who writes there; sluice adopt --reset-fence -f PATH sets the fence right once nobody acts on the service",
+      remedy: "look who writes there; sluice adopt -f PATH --reset-fence SERVICE sets the fence anew, once nobody acts on the service",
       holder: holder.fence)
   }
 
@@ -193,7 +188,7 @@ package struct FenceAcquisition: Sendable {
       switch answer {
       case .granted, .unreachable: isWorking = true
       case .failed(let failure): passedOverGateways.append(PassedOver(place: id, failure: failure))
-      case .refused(let holder) where holder.fence.epoch > epoch + Self.furthestJump || raisedOver.contains(id) || rounds >= 5:
+      case .refused(let holder) where holder.fence.epoch > epoch + Bounds.epochLeap || raisedOver.contains(id) || rounds >= 5:
         passedOverGateways.append(PassedOver(place: id, failure: disbelieved("gateway \(id)", holder)))
         isWorking = true
       case .refused(let holder):
@@ -216,7 +211,7 @@ package struct FenceAcquisition: Sendable {
   }
 
   private mutating func raise(over holder: FenceHolder) -> Step {
-    guard holder.fence.epoch < Self.highestEpoch else { return .failed(disbelieved("a majority of the hosts", holder)) }
+    guard holder.fence.epoch < Bounds.epoch else { return .failed(disbelieved("a majority of the hosts", holder)) }
     epoch = max(epoch, holder.fence.epoch) + 1
     return ask()
   }

@@ -73,7 +73,8 @@ extension EndToEnd {
       #expect(both.status == 75 && both.error.contains("shop: ") && both.error.contains("pid \(canary.pid)"), "\(both.all)")
       #expect(both.error.contains("apply of db@2 succeeded"), "\(both.all)")
 
-      let elsewhere = try await site.start(["rollback", "db", "-f", "manifests", "--yes"], state: "other", laptop: "attic").wait(.seconds(60))
+      let elsewhere = try await site.start(["rollback", "db", "-f", "manifests", "--yes"], state: "other", laptop: "attic").wait(
+        .seconds(60))
       #expect(elsewhere.status == 0, "\(elsewhere.all)")
       #expect(try await site.disorder(release: 1, replicas: 3, on: [], service: "db", state: "other").isEmpty)
 

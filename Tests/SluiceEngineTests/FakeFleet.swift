@@ -38,7 +38,9 @@ final class FakeFleet: HostPort, GatewayPort, HookPort, CheckPort, StorePort, Ti
       racks: hosts.map { name in
         let rack = RackName(String(name.first!))
         return Rack(name: rack, hosts: [Host(name: HostName(name), rack: rack, address: "10.0.0.\(name.utf8.first!)", slots: 4)])
-      } + (gateways.isEmpty ? [] : [Rack(name: "g", hosts: gateways.map { Host(name: HostName($0), rack: "g", address: "10.0.9.1", slots: 0) })]))
+      }
+        + (gateways.isEmpty
+          ? [] : [Rack(name: "g", hosts: gateways.map { Host(name: HostName($0), rack: "g", address: "10.0.9.1", slots: 0) })]))
     gateway = gateways.isEmpty ? nil : Gateway(name: "edge", fleet: "test", hosts: gateways.map { HostName($0) }, listen: [])
   }
 

@@ -182,7 +182,7 @@ import Testing
     #expect(machine.conclude(hosts: [granted("a"), granted("b"), refused("c", "ben", 9)]) == again(10, over: ["c"]))
     #expect(machine.conclude(hosts: [granted("a"), granted("b"), refused("c", "ben", 11)]) == .askGateways(mine(10)))
     #expect(machine.passedOverHosts.map(\.place) == ["c"])
-    #expect(machine.passedOverHosts.first?.failure.remedy.contains("sluice adopt --reset-fence") == true)
+    #expect(machine.passedOverHosts.first?.failure.remedy.contains("--reset-fence SERVICE") == true)
   }
 
   @Test func `where nothing is known of the epoch that the majority has, an old holder is overruled once it is`() {
@@ -250,7 +250,7 @@ import Testing
       Issue.record("went over it")
       return
     }
-    #expect(failure.remedy.contains("sluice adopt --reset-fence"))
+    #expect(failure.remedy.contains("--reset-fence SERVICE"))
   }
 
   @Test func `a gateway with a newer fence is gone over with the hosts first, once`() {

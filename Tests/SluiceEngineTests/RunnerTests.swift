@@ -135,7 +135,9 @@ import Testing
   @Test(.timeLimit(.minutes(1))) func `a service that has come to rest is let go of while another of the run still goes on`() async throws {
     let world = FakeFleet()
     let found = Mutex<[String]>([])
-    let (outcomes, left) = try await beside(world, inbox: Inbox()) { found.withLock { $0 = world.calls.filter { $0.hasPrefix("release") } } }
+    let (outcomes, left) = try await beside(world, inbox: Inbox()) {
+      found.withLock { $0 = world.calls.filter { $0.hasPrefix("release") } }
+    }
     #expect(succeeded(outcomes["db"]) && succeeded(outcomes["shop"]), "\(outcomes)")
     #expect(left == ["db", "shop"])
     #expect(found.withLock { $0.sorted() } == ["release db on a1", "release db on b1", "release db on c1"])
@@ -150,7 +152,8 @@ import Testing
       let template = db.instances[0]
       db.instances += (10..<12).map { number in
         Instance(
-          number: number, release: template.release, host: "a1", address: template.address, port: 20_500 + number, secrets: "", phase: .serving)
+          number: number, release: template.release, host: "a1", address: template.address, port: 20_500 + number, secrets: "",
+          phase: .serving)
       }
       db.version += 1
       world.commitElsewhere(db)

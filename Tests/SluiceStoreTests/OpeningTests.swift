@@ -1,5 +1,6 @@
 import Foundation
 import GRDB
+import SluiceEngine
 import Glibc
 import SluiceModel
 import Testing

@@ -62,7 +62,7 @@ import Testing
       let other = try ProcessTests.lock(path)
       do {
         try other.take("shop")
-      } catch .heldBy(let holder) {
+      } catch MachineLock.Failure.heldBy(let holder) {
         let asked = MachineLock.holder(directory: path, fleet: prod, service: "shop")
         exit(asked == holder && "\(holder!)" == "ann@laptop (apply shop, pid 4711)" && holder?.wake != other.holder.wake ? 75 : 1)
       }
@@ -198,7 +198,9 @@ import Testing
   @Test func `a command is answered in the transaction that makes it count, or not at all`() throws {
     let store = try SQLiteStore(directory: directory.path, fleet: prod)
     try store.commit([record(version: 5)], events: [], fleet: prod)
-    let answers = [CommandAnswer(command: "c-1", verdict: .taken), CommandAnswer(command: "c-2", verdict: .refused(Refusal("no", remedy: "yes")))]
+    let answers = [
+      CommandAnswer(command: "c-1", verdict: .taken), CommandAnswer(command: "c-2", verdict: .refused(Refusal("no", remedy: "yes"))),
+    ]
     #expect(throws: StoreError.self) { try store.commit([record(version: 4)], events: [], answers: answers, fleet: prod) }
     #expect(try store.answer(to: "c-1") == nil)
     try store.commit([record(version: 6)], events: [], answers: answers, fleet: prod)

@@ -66,7 +66,8 @@ final class FleetSession: Sendable {
       return ExitStatus.failed
     case .heldBy(let holder):
       let since = holder.map { ", since \(TimeText.utc($0.since))" } ?? ""
-      console.complain("\(what): \(failure)\(since)", remedy: "wait for it, or sluice rollout abort takes its rollout back; sluice status shows it")
+      console.complain(
+        "\(what): \(failure)\(since)", remedy: "wait for it, or sluice rollout abort takes its rollout back; sluice status shows it")
       return ExitStatus.held
     }
   }

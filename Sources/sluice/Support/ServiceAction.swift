@@ -43,7 +43,8 @@ struct ServiceAction {
       console.say("\(service): handed to \(handover.description); sluice status \(service) shows what it makes of it")
       return true
     case .refused(let refusal):
-      console.complain("\(service): refused: \(refusal.message)", remedy: refusal.remedy.isEmpty ? "sluice status \(service)" : refusal.remedy)
+      console.complain(
+        "\(service): refused: \(refusal.message)", remedy: refusal.remedy.isEmpty ? "sluice status \(service)" : refusal.remedy)
       throw ExitStatus.failed
     case .withdrawn: return false
     case .lost:
