@@ -163,10 +163,10 @@ struct FenceTaker: Sendable {
     var silent: [HostName] = []
     var copies: [CopySearch.Found] = []
     var passedOver = machine.passedOverHosts.map(\.failure) + machine.passedOverGateways.map(\.failure)
-    /// Whoever wrote a copy held the fence, and this one is above all that a majority has seen.
+    /// Whoever wrote a copy held the fence, and this one is about as high as all that a majority has seen.
     func take(_ copy: SignedCopy?, from place: String) {
       guard let copy else { return }
-      if copy.revision.epoch < fence.epoch { return copies.append(CopySearch.Found(place: place, copy: copy)) }
+      if copy.revision.epoch <= fence.epoch + Bounds.epochLeap { return copies.append(CopySearch.Found(place: place, copy: copy)) }
       passedOver.append(
         Failure(
           .host, "\(place) has a copy of \(request.service)'s record of an epoch that nobody has reached (\(copy.revision.epoch))",

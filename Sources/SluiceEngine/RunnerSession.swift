@@ -155,12 +155,13 @@ struct RunnerSession {
     // Also where there is no command: what another process has done may be what is waited for.
     case .inbox: try obey(try commands(for: awaited.filter { engine.drives($0) && leaving[$0] == nil }))
     case .rested(let service):
-      guard leaving[service] == nil, outcomes[service] != nil, engine.isResting(service) else { return }
+      guard leaving[service] == nil, outcomes[service] != nil, engine.isResting(service), !isTiedUp(service) else { return }
       let last = try commands(for: [service])
       if last.isEmpty { leave(service) } else { try obey(last) }
     case .left(let service):
       leaving[service] = nil
       runner.observe(.left(service))
+      for other in awaited where engine.isResting(other) { send.yield(.rested(other)) }
     case .interrupted:
       interruptions += 1
       if interruptions > 1 { return giveUp() }
@@ -351,6 +352,14 @@ struct RunnerSession {
     leaving[service] = Task {
       await performer.leave()
       send.yield(.left(service))
+    }
+  }
+
+  /// Whether one of this run goes on under the other's name, and has not come to its end: users are handed from one to the other.
+  private func isTiedUp(_ service: ServiceName) -> Bool {
+    awaited.contains { other in
+      guard other != service, outcomes[other] == nil, engine.drives(other) else { return false }
+      return engine.record(service)?.policy.formerly == other || engine.record(other)?.policy.formerly == service
     }
   }
 

@@ -85,6 +85,7 @@ final class CopyPlacesWorld: HostPort, GatewayPort, HookPort, CheckPort, StorePo
   func claim(_ claim: FenceClaim, gateway: GatewayID) async -> ClaimAnswer<GatewayFact> {
     .granted(GatewayFact(gateway: gateway, revision: nil), copies["\(gateway)"])
   }
+  func withdraw(_ service: ServiceName, fence: Fence, gateway: GatewayID) async {}
   func setTable(_ content: TableContent, revision: Revision, service: ServiceName, fence: Fence, gateway: GatewayID) async -> AttemptResult
   {
     .unreachable("nothing is done here")
@@ -104,7 +105,7 @@ final class CopyPlacesWorld: HostPort, GatewayPort, HookPort, CheckPort, StorePo
   func ask(_ check: AnalysisCheck, step: Int, record: ServiceRecord) async -> AttemptResult { .succeeded(.nothing) }
 
   func load(_ fleet: FleetName) throws -> StoredFleet { state.withLock { StoredFleet(records: $0.stored) } }
-  func commit(_ records: [ServiceRecord], events: [StoredEvent], fleet: FleetName) throws {
+  func commit(_ records: [ServiceRecord], events: [StoredEvent], answers: [CommandAnswer], fleet: FleetName) throws {
     state.withLock { state in
       for record in records {
         state.stored.removeAll { $0.service == record.service }
@@ -114,7 +115,9 @@ final class CopyPlacesWorld: HostPort, GatewayPort, HookPort, CheckPort, StorePo
     }
   }
   func setCordons(_ cordons: [HostName], fleet: FleetName) throws {}
-  func takeCommands(_ fleet: FleetName) throws -> [StoredCommand] { [] }
+  func takeCommands(_ fleet: FleetName, for services: [ServiceName], now: WallTime) throws -> [StoredCommand] { [] }
+  func changes(_ fleet: FleetName, since mark: Int64?, known: () -> [ServiceName: Revision]) throws -> StoreChanges? { nil }
+  func exclusively<Value>(_ work: () throws -> Value) throws -> Value { try work() }
   func encode(_ record: ServiceRecord) throws -> [UInt8] { try Self.bytes(record) }
   func decode(_ bytes: [UInt8]) throws -> ServiceRecord { try JSONDecoder().decode(ServiceRecord.self, from: Data(bytes)) }
 

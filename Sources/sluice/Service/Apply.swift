@@ -42,7 +42,9 @@ struct Apply: AsyncParsableCommand {
       }
       try change.confirm("Apply this to fleet \(workspace.fleet.name)?", console)
     }
-    try await FleetSession.with(workspace, change, command: "apply", services: manifests.map(\.policy.name), console: console) { session in
+    let formers = FleetCheck.renamed(workspace, try workspace.reader()?.load(workspace.fleet.name).records ?? []).map(\.service)
+    let services = manifests.map(\.policy.name) + formers
+    try await FleetSession.with(workspace, change, command: "apply", services: services, console: console) { session in
       var requests: [FleetRunner.Request] = []
       for manifest in manifests where session.holds(manifest.policy.name) {
         let record = try session.record(manifest.policy.name)
@@ -58,7 +60,8 @@ struct Apply: AsyncParsableCommand {
             dropsScale: rescaled.contains(manifest.policy.name)))
         requests.append(FleetRunner.Request(service: manifest.policy.name, initial: built.policy, command: command))
       }
-      for (service, successor) in FleetCheck.renamed(workspace, try session.store.load(workspace.fleet.name).records) {
+      for (service, successor) in FleetCheck.renamed(workspace, try session.store.load(workspace.fleet.name).records)
+      where session.holds(service) && session.holds(successor) {
         requests.append(
           FleetRunner.Request(service: service, initial: nil, command: session.command(.remove(successor: successor)), createsRecord: false)
         )
