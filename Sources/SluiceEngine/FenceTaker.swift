@@ -162,22 +162,13 @@ struct FenceTaker: Sendable {
     var inputs: [Input] = []
     var silent: [HostName] = []
     var copies: [CopySearch.Found] = []
-    var passedOver = machine.passedOverHosts.map(\.failure) + machine.passedOverGateways.map(\.failure)
-    /// Whoever wrote a copy held the fence, and this one is about as high as all that a majority has seen.
-    func take(_ copy: SignedCopy?, from place: String) {
-      guard let copy else { return }
-      if copy.revision.epoch <= fence.epoch + Bounds.epochLeap { return copies.append(CopySearch.Found(place: place, copy: copy)) }
-      passedOver.append(
-        Failure(
-          .host, "\(place) has a copy of \(request.service)'s record of an epoch that nobody has reached (\(copy.revision.epoch))",
-          remedy: "look who writes there, and remove it"))
-    }
+    let passedOver = machine.passedOverHosts.map(\.failure) + machine.passedOverGateways.map(\.failure)
     for (host, answer) in round.hosts {
       switch answer {
       case .granted(let fact, let copy):
         inputs.append(.host(fact))
         standing = standing || !fact.instances.isEmpty
-        take(copy, from: "\(host)")
+        if let copy { copies.append(CopySearch.Found(place: "\(host)", copy: copy)) }
       case .unreachable(let why):
         inputs.append(.hostUnreachable(host, why))
         silent.append(host)
@@ -188,7 +179,7 @@ struct FenceTaker: Sendable {
       switch answer {
       case .granted(let fact, let copy):
         inputs.append(.gateway(fact))
-        take(copy, from: "gateway \(id)")
+        if let copy { copies.append(CopySearch.Found(place: "gateway \(id)", copy: copy)) }
       case .unreachable(let why): inputs.append(.gatewayUnreachable(id, why))
       // Those that count are among the machine's.
       case .failed(let failure) where !machine.passedOverGateways.contains { $0.place == id }:

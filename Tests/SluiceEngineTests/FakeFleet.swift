@@ -190,9 +190,17 @@ final class FakeFleet: HostPort, GatewayPort, HookPort, CheckPort, StorePort, Ti
 
   func wall() -> WallTime { WallTime(milliseconds: state.withLock { $0.clock }) }
 
+  /// Short waits pass at once, and the patience with a gate once everything else has had its turn. A deadline never comes.
   func sleep(for time: Milliseconds) async throws {
-    state.withLock { $0.clock += time.value }
+    if time == .minutes(1) {
+      for _ in 0..<5_000 { await Task.yield() }
+    } else if time > .seconds(6) {
+      let (never, send) = AsyncStream.makeStream(of: Void.self)
+      state.withLock { $0.hanging.append(send) }
+      for await _ in never {}
+    }
     try Task.checkCancellation()
+    state.withLock { $0.clock += time.value }
   }
 
   func offset(of zone: String, at wall: WallTime) -> Milliseconds? { nil }

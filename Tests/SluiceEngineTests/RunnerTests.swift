@@ -97,15 +97,6 @@ import Testing
     #expect(claims.count == 4 && claims.last == "claim gateway g1", "\(claims)")
   }
 
-  @Test func `a copy of an epoch that nobody has reached is not gone on from`() async throws {
-    let world = FakeFleet()
-    let copy = SignedCopy(revision: Revision(epoch: 1 << 60, version: 1), bytes: [1], signature: nil)
-    world.change { $0.claims["a1"] = .granted(HostFact(host: "a1", generation: 1), copy) }
-    let outcomes = try await run(world, [Self.apply(Self.policy("db"))])
-    #expect(succeeded(outcomes["db"]), "\(outcomes)")
-    #expect(world.eventKinds.contains("passed-over"))
-  }
-
   // MARK: One service beside others
 
   /// `shop` waits in its hook while `db` comes to its end; `then` happens in between.

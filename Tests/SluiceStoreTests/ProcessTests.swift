@@ -110,7 +110,9 @@ import Testing
     let path = directory.path
     let file = StateDirectory(path).lock(of: prod)
     let old = open(file, O_RDWR | O_CREAT, 0o600)
-    let text = #"{"command":"sluice apply","pid":\#(getpid()),"since":{"milliseconds":5},"who":"ann@laptop"}"#
+    let text = try StableJSON.text(
+      MachineLock.Holder(who: "ann@laptop", command: "sluice apply", pid: getpid(), since: WallTime(milliseconds: 5)))
+    #expect(!text.contains("wake"))
     #expect(flock(old, LOCK_EX | LOCK_NB) == 0 && write(old, text, text.utf8.count) == text.utf8.count)
     do {
       _ = try Self.lock(path)
