@@ -193,6 +193,17 @@ import Testing
     #expect(bench.record.ended?.result == .succeeded)
   }
 
+  @Test func `a dead host that is drained holds nothing up: what it had comes up elsewhere in one go, and counts against no budget`() throws
+  {
+    var bench = try Bench.released(Bench.policy())
+    bench.cordon(["a1"])
+    try bench.command(.settle(cause: "drain", overrideFloor: false))
+    bench.tell(.hostUnreachable("a1", "no route"))
+    bench.run()
+    #expect(bench.record.rollout == nil, "\(String(describing: bench.record.rollout?.stoppedBy))")
+    #expect(bench.record.ended?.result == .degraded && bench.serving.count == 3 && !bench.hosts.contains("a1"))
+  }
+
   @Test func `where there is no place, each host says why`() throws {
     var bench = try Bench.released(Bench.policy { $0.failureBudget = .count(2) }, slots: 1)
     bench.cordon(["b1"])

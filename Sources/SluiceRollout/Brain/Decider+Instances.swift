@@ -61,8 +61,8 @@ extension Decider {
       }
       lost.append(instance.host)
       note(.warning, "instance-lost", "\(name(instance)) is lost: \(why)", instance)
-      // What was on its way out anyway is no failure of the rollout.
-      if instance.condemned == nil {
+      // What was on its way out anyway, or was to leave a drained place, is no failure of the rollout.
+      if instance.condemned == nil, !view.cordons.contains(instance.host) {
         count(
           CountedFailure(
             instance: instance.number, host: instance.host,

@@ -145,14 +145,20 @@ private struct Cordoning {
     let names = named.map(\.rawValue).joined(separator: ", ")
     let verb = named.count == 1 ? "is" : "are"
     guard drains else { return session.console.say("\(names) may have instances again") }
-    let left = try session.store.load(session.workspace.fleet.name).records.flatMap { record in
-      record.instances.filter { named.contains($0.host) }.map { "\(record.service)/\($0.number) on \($0.host)" }
+    let there = try session.store.load(session.workspace.fleet.name).records.flatMap { record in
+      record.instances.filter { named.contains($0.host) }.map {
+        (name: "\(record.service)/\($0.number) on \($0.host)", isLost: $0.phase == .lost)
+      }
     }
+    // What a dead host had is lost with it: there is nothing to wait for, and nothing to try again.
+    let lost = there.filter(\.isLost).map(\.name)
+    let left = there.filter { !$0.isLost }.map(\.name)
+    let gets = verb == "is" ? "gets" : "get"
+    let without = lost.isEmpty ? "" : " (lost with it, and stopped should it come back: \(lost.joined(separator: ", ")))"
     session.console.say(
       left.isEmpty
-        ? "\(names) \(verb) drained and \(verb == "is" ? "gets" : "get") nothing new: sluice undrain \(place) lifts that"
-        : "\(names) \(verb == "is" ? "gets" : "get") nothing new, and \(left.joined(separator: ", ")) is still there: sluice drain \(place) tries again"
-    )
+        ? "\(names) \(verb) drained and \(gets) nothing new\(without): sluice undrain \(place) lifts that"
+        : "\(names) \(gets) nothing new, and \(left.joined(separator: ", ")) is still there: sluice drain \(place) tries again")
   }
 
   private func hosts(_ workspace: Workspace, _ console: Console) throws -> [HostName] {
