@@ -139,6 +139,7 @@ actor GatewayWatcher {
       guard status == 200 else { continue }
       while let end = lines.readableBytesView.firstIndex(of: UInt8(ascii: "\n")) {
         let line = lines.readBytes(length: end + 1 - lines.readerIndex) ?? []
+        try AdminAnswer.refuseExcess(line)
         take(try JSONDecoder().decode(WatchLine.self, from: Data(line)), heard)
       }
       lines.discardReadBytes()

@@ -1,7 +1,7 @@
 /// Looks for numbers that arithmetic could not carry, before anything is made of them.
-enum NumberScan {
-  /// The first whole number in a JSON text beyond 2^48, as it stands there; nil: there is none. What a string holds does not count.
-  static func excess(in json: [UInt8]) -> String? {
+package enum NumberScan {
+  /// The first whole number in a JSON text beyond `most`, as it stands there; nil: there is none. What a string holds does not count.
+  package static func excess(in json: [UInt8], most: UInt64 = 1 << 48) -> String? {
     var index = 0
     var isInString = false
     while index < json.count {
@@ -14,7 +14,7 @@ enum NumberScan {
         let start = index
         while index < json.count, isPartOfNumber(json[index]) { index += 1 }
         let number = json[start..<index]
-        if number.allSatisfy(isDigit), UInt64(String(decoding: number, as: UTF8.self)).map({ $0 > 1 << 48 }) ?? true {
+        if number.allSatisfy(isDigit), UInt64(String(decoding: number, as: UTF8.self)).map({ $0 > most }) ?? true {
           return String(decoding: number.prefix(40), as: UTF8.self)
         }
         continue

@@ -26,6 +26,29 @@ enum RecordScripts {
     finish
     """#
 
+  /// Variables: root, base.
+  static let fence = #"""
+    if [ -f "$base/fence" ]; then
+      head -c 300 "$base/fence" | lines fence
+      fence_owner= fence_epoch= fence_machine= fence_since= fence_released=
+      read -r fence_owner fence_epoch fence_machine fence_since fence_released <"$base/fence" || :
+      say_holder
+    fi
+    finish
+    """#
+
+  /// Variables: root, base, owner, epoch, machine, since. Nothing is asked of what stands.
+  static let resetFence = #"""
+    if [ -d "$base" ]; then
+      lock 8 "$base/lock"
+      write_fence "$machine" "$since" 1
+      rm -f "$base/fence.former"
+      sync_files "$base"
+    fi
+    say done
+    finish
+    """#
+
   /// Variables: root, base, service, owner, epoch.
   static let withdraw = #"""
     lock 8 "$base/lock"
