@@ -8,10 +8,10 @@ internal import SluiceRollout
 /// Reads the answers of the admin API.
 enum AdminAnswer {
   /// The value of a success; otherwise throws `AdminError`, or `GatewayInDoubt` where the answer cannot be read.
-  static func value<Value: Decodable>(_ type: Value.Type, _ response: AdminResponse) throws -> Value {
+  static func value<Value: Decodable>(_ type: Value.Type, _ response: AdminResponse, bounded: Bool = true) throws -> Value {
     guard response.status == 200 else { throw refusal(response.status, response.body) }
     let bytes = Array(response.body.readableBytesView)
-    try refuseExcess(bytes)
+    if bounded { try refuseExcess(bytes) }
     do { return try JSONDecoder().decode(type, from: Data(bytes)) } catch {
       throw GatewayInDoubt("the gateway's answer is no \(type) (\(error)): it is of another version than this sluice")
     }

@@ -152,6 +152,13 @@ package final class SluiceGatewayDriver: GatewayPort {
     try await ask("DELETE", service, "/switch/at", FenceOrder(fence: fence), gateway)
   }
 
+  /// The fence that stands there, however high it is. `AdminError` with `.notFound` where the gateway knows nothing of the service.
+  package func fence(of service: ServiceName, gateway: GatewayID) async throws -> Fence {
+    struct Standing: Decodable { var fence: Fence }
+    let standing: Standing = try await send("GET", "/v1/services/\(service)", [], gateway, bounded: false)
+    return standing.fence
+  }
+
   /// Gives a fence that nobody can exceed back to a number that controllers can count on from; an operator's word. The answer tells what stands then.
   package func resetFence(_ order: FenceReset, service: ServiceName, gateway: GatewayID) async throws -> ClaimReply {
     let reply: ClaimReply = try await ask("PUT", service, "/fence/reset", order, gateway)
@@ -174,7 +181,9 @@ package final class SluiceGatewayDriver: GatewayPort {
     try await send(method, "/v1/services/\(service)\(rest)", try AdminAnswer.body(order), gateway)
   }
 
-  private func send<Value: Decodable>(_ method: String, _ path: String, _ body: [UInt8], _ gateway: GatewayID) async throws -> Value {
+  private func send<Value: Decodable>(
+    _ method: String, _ path: String, _ body: [UInt8], _ gateway: GatewayID, bounded: Bool = true
+  ) async throws -> Value {
     let link = try state.withLock { state throws(GatewayUnreachable) -> GatewayLink in
       if state.isClosed { throw GatewayUnreachable("the connections to gateways are closed") }
       if let link = state.links[gateway] { return link }
@@ -182,7 +191,8 @@ package final class SluiceGatewayDriver: GatewayPort {
       state.links[gateway] = link
       return link
     }
-    return try AdminAnswer.value(Value.self, try await link.exchange(AdminRequest(method: method, path: path, body: body)))
+    return try AdminAnswer.value(
+      Value.self, try await link.exchange(AdminRequest(method: method, path: path, body: body)), bounded: bounded)
   }
 
   /// What was answered about a service is newer than lines of the watch that are still under way.

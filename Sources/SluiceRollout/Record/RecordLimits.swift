@@ -4,18 +4,18 @@ import SluiceModel
 /// them overflows. What comes from outside is held against them where it enters.
 package enum RecordLimits {
   /// Epochs, versions, generations and sequence numbers that a record may hold.
-  package static let counter: UInt64 = 1 << 48
+  package static let counter = SluiceModel.Bounds.epoch
   /// Epochs and the like that a host or gateway may tell: half of that, so that what follows from them is still in a record's bounds.
-  package static let told: UInt64 = 1 << 47
+  package static let told = SluiceModel.Bounds.epoch / 2
   /// An epoch that is further ahead than this was not reached by taking over, one at a time.
-  package static let longestJump: UInt64 = 1 << 32
+  package static let longestJump = SluiceModel.Bounds.epochLeap
   /// Instances, releases, rollouts, attempts and runs of tasks.
-  package static let number = 1 << 31
+  package static let number = SluiceModel.Bounds.number
   /// Those that a host or gateway may tell.
-  package static let numberTold = 1 << 30
+  package static let numberTold = SluiceModel.Bounds.number / 2
   /// Instances of one service.
   package static let count = 1_000_000
-  package static let ports = 1...65_535
+  package static let ports = SluiceModel.Bounds.ports
   /// Milliseconds.
   static let time: Int64 = 1 << 48
 }

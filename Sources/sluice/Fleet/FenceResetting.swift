@@ -1,4 +1,6 @@
 import SluiceEngine
+import SluiceGatewayAPI
+import SluiceGatewayControl
 import SluiceHosts
 import SluiceLocal
 import SluiceModel
@@ -10,15 +12,16 @@ struct FenceResetting {
   let session: FleetSession
   let console: Console
 
-  /// Shows what stands where, asks, and sets the fence anew on every host that answers.
+  /// Shows what stands where, asks, and sets the fence anew on every host and gateway that answers.
   func run(_ change: ChangeOptions) async throws {
-    let hosts = session.workspace.fleet.hosts.filter { $0.slots > 0 }
-    let found = await look(hosts)
+    let found = await look(session.workspace.fleet.hosts.filter { $0.slots > 0 })
+    let gateways = await lookAtGateways()
     let known = try session.record(service)?.fence?.epoch
     let told = found.compactMap { (try? $0.fence.get())?.holder?.fence.epoch }.sorted()
     let next = Self.next(known: known, told: told)
     console.say("the fence of \(service) in fleet \(session.workspace.fleet.name), as its places tell it:")
     for (host, fence) in found { console.say("  \(host.name): \(Self.text(fence))") }
+    for (id, fence) in gateways { console.say("  gateway \(id): \(Self.text(fence))") }
     if let known { console.say("  the record on this machine: epoch \(known)") }
     guard found.contains(where: { (try? $0.fence.get()) != nil }) else {
       console.complain("no host of \(service) answers", remedy: "sluice hosts check shows why")
@@ -27,7 +30,10 @@ struct FenceResetting {
     try change.confirm(
       "Set the fence of \(service) to epoch \(next) on all of them? Whoever acts on \(service) now loses it: make sure that nobody does.",
       console)
-    try await reset(found.compactMap { (try? $0.fence.get()) == nil ? nil : $0.host }, to: next)
+    let holder = Self.holder(next)
+    let hostsDone = await reset(found.compactMap { (try? $0.fence.get()) == nil ? nil : $0.host }, to: holder)
+    let gatewaysDone = await reset(gateways.compactMap { id, fence in (try? fence.get()).map { (id, $0) } }, to: holder.fence)
+    if !hostsDone || !gatewaysDone { throw ExitStatus.failed }
   }
 
   /// Above what is known here, and above what most of those say that are not beyond reach of it: one place that says more is not believed.
@@ -52,21 +58,57 @@ struct FenceResetting {
     }.sorted { $0.0 < $1.0 }.map { (hosts[$0.0], $0.1) }
   }
 
-  private func reset(_ hosts: [SluiceModel.Host], to epoch: UInt64) async throws {
+  /// Gateways that know the service.
+  private func lookAtGateways() async -> [(id: GatewayID, fence: Result<Fence, any Error>)] {
+    var found: [(GatewayID, Result<Fence, any Error>)] = []
+    for id in session.workspace.gateways.flatMap(\.processes) {
+      do { found.append((id, .success(try await session.gateways.fence(of: service, gateway: id)))) } catch let error as AdminError
+        where error.reason == .notFound
+      { continue } catch { found.append((id, .failure(error))) }
+    }
+    return found
+  }
+
+  private static func holder(_ epoch: UInt64) -> FenceHolder {
     let identity = ControllerIdentity.current()
-    let holder = FenceHolder(
+    return FenceHolder(
       fence: Fence(owner: identity.owner, epoch: epoch), machine: identity.machine, since: SystemTimekeeper().wall(), released: true)
-    var failed = false
+  }
+
+  /// Whether all of them took it.
+  private func reset(_ hosts: [SluiceModel.Host], to holder: FenceHolder) async -> Bool {
+    var isDone = true
     for host in hosts {
       do {
         try await session.hosts.resetFence(holder, of: service, on: host)
-        console.say("  \(host.name): epoch \(epoch)")
+        console.say("  \(host.name): epoch \(holder.fence.epoch)")
       } catch {
-        failed = true
+        isDone = false
         console.complain("\(host.name): \(FleetHosts.words(error))")
       }
     }
-    if failed { throw ExitStatus.failed }
+    return isDone
+  }
+
+  private func reset(_ gateways: [(id: GatewayID, standing: Fence)], to fence: Fence) async -> Bool {
+    var isDone = true
+    for (id, standing) in gateways {
+      do {
+        _ = try await session.gateways.resetFence(FenceReset(standing: standing, fence: fence), service: service, gateway: id)
+        console.say("  gateway \(id): epoch \(fence.epoch)")
+      } catch {
+        isDone = false
+        console.complain("gateway \(id): \(error)", remedy: "a gateway of Sluice 0.1 knows no such order: sluice gateway upgrade \(id.host)")
+      }
+    }
+    return isDone
+  }
+
+  private static func text(_ fence: Result<Fence, any Error>) -> String {
+    switch fence {
+    case .success(let fence): "epoch \(fence.epoch), \(fence.owner.prefix { $0 != ":" })"
+    case .failure(let error): "does not answer (\(error))"
+    }
   }
 
   private static func text(_ fence: Result<HostFence, any Error>) -> String {
