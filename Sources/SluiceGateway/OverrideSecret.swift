@@ -1,12 +1,16 @@
 import Crypto
 import SluiceModel
 
-/// What a gateway knows of the secret of a split's override field: its SHA-256.
+/// What a gateway knows of the secret of a split's override field: its SHA-256, with a salt before it.
 struct OverrideSecret: Sendable {
   private let expected: [UInt8]
+  private let salt: [UInt8]
 
-  /// Nil when the digest is not 64 hexadecimal digits.
-  init?(_ digest: SluiceModel.Digest) {
+  /// Nil when the digest is not 64 hexadecimal digits, or the salt is longer than any.
+  init?(_ override: SplitOverride) {
+    let digest = override.digest
+    salt = Array((override.salt ?? "").utf8)
+    guard salt.count <= 64 else { return nil }
     let digits = digest.rawValue.utf8.map(Octet.hexadecimal)
     guard digits.count == 64 else { return nil }
     var octets: [UInt8] = []
@@ -20,6 +24,7 @@ struct OverrideSecret: Sendable {
   /// Whether this is the secret. Takes as long for a near miss as for any other.
   func matches(_ secret: UnsafeRawBufferPointer) -> Bool {
     var hash = SHA256()
+    hash.update(data: salt)
     hash.update(bufferPointer: secret)
     var difference: UInt8 = 0
     for (octet, wanted) in zip(hash.finalize(), expected) { difference |= octet ^ wanted }

@@ -52,7 +52,7 @@ final class SplitPlan: Sendable {
     }
     (namedField, readsCookies, readsAuthorization) = (named, cookies, authorization)
     override = split.override.flatMap { override in
-      OverrideSecret(override.digest).map { Override(field: Array(override.header.lowercased().utf8), secret: $0) }
+      OverrideSecret(override).map { Override(field: Array(override.header.lowercased().utf8), secret: $0) }
     }
     windowTicks = Int(split.userWindow.value / TimerWheel.tickMilliseconds)
     let issued = split.user.issued

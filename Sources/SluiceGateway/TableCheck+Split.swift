@@ -51,7 +51,7 @@ extension RouteTable.Split {
       return error.description
     }
     if let controllerLost, controllerLost.leastTargets < 1 { return "controllerLost: leastTargets must be at least 1" }
-    if let override, OverrideSecret(override.digest) == nil { return "the override's digest is no SHA-256: 64 hexadecimal digits" }
+    if let override, OverrideSecret(override) == nil { return "the override's digest is no SHA-256: 64 hexadecimal digits" }
     return nil
   }
 }

@@ -13,9 +13,9 @@ package struct SecretValues: Hashable, Sendable, CustomStringConvertible, Custom
   package var debugDescription: String { description }
   package var customMirror: Mirror { Mirror(self, children: [], displayStyle: .struct) }
 
-  /// SHA-256 of one value: enough for a gateway to recognise it, and not to tell it.
-  package func digest(of name: String) -> SluiceModel.Digest? {
-    values[name].map { SluiceModel.Digest(hash: SHA256.hash(data: Data($0.utf8))) }
+  /// SHA-256 of a salt and one value: enough for a gateway to recognise it, and not to tell it.
+  package func digest(of name: String, salt: String = "") -> SluiceModel.Digest? {
+    values[name].map { SluiceModel.Digest(hash: SHA256.hash(data: Data((salt + $0).utf8))) }
   }
 
   /// Tells one set of values from another without telling what they are: HMAC-SHA256 under the service's salt over the sorted names and

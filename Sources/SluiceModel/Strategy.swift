@@ -135,25 +135,31 @@ package struct TesterHeader: Hashable, Codable, Sendable {
   package var header: String
   /// Where the word is read that guards it.
   package var secret: SecretSource
-  /// SHA-256 of that word; nil until a release is applied.
+  /// SHA-256 of the salt and that word; nil until a release is applied.
   package var digest: Digest?
+  /// Random, so that the digest, which is copied to hosts, cannot be looked up in a list; nil: none (Sluice 0.1).
+  package var salt: String?
 
-  package init(header: String, secret: SecretSource, digest: Digest? = nil) {
+  package init(header: String, secret: SecretSource, digest: Digest? = nil, salt: String? = nil) {
     self.header = header
     self.secret = secret
     self.digest = digest
+    self.salt = salt
   }
 }
 
 /// A request header that chooses the pool: `canary SECRET` or `stable SECRET`. Gateways take it off before they pass the request on.
 package struct SplitOverride: Hashable, Codable, Sendable {
   package var header: String
-  /// SHA-256 of the secret, which itself is nowhere kept.
+  /// SHA-256 of the salt and the secret, which itself is nowhere kept.
   package var digest: Digest
+  /// What is hashed before the secret; nil: nothing. Gateways of 0.1 do not know it.
+  package var salt: String?
 
-  package init(header: String, digest: Digest) {
+  package init(header: String, digest: Digest, salt: String? = nil) {
     self.header = header
     self.digest = digest
+    self.salt = salt
   }
 }
 

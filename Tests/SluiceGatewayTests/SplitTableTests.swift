@@ -1,8 +1,9 @@
-import SluiceGateway
 import SluiceGatewayAPI
 import SluiceModel
 import SluiceTraffic
 import Testing
+
+@testable import SluiceGateway
 
 /// What a table with a split may say.
 @Suite struct SplitTableTests {
@@ -13,6 +14,20 @@ import Testing
     table.split?.user = UserKey(source: .cookie("uid"), absent: .issue, issued: UserKey.IssuedCookie(name: "sluice"))
     table.preview = RouteTable.Preview(hosts: ["preview.example.com"], release: ReleaseNumber(2))
     return table
+  }
+
+  @Test func `a tester's word is known by its digest, with the salt before it where there is one`() throws {
+    func matches(_ override: SplitOverride, _ word: String) throws -> Bool {
+      let secret = try #require(OverrideSecret(override))
+      return Array(word.utf8).withUnsafeBytes { secret.matches($0) }
+    }
+    let plain = SplitOverride(header: "X", digest: TestGateway.digest(of: "word"))
+    let salted = SplitOverride(header: "X", digest: TestGateway.digest(of: "pinch:word"), salt: "pinch:")
+    for override in [plain, salted] {
+      #expect(try matches(override, "word"))
+      #expect(try !matches(override, "pinch:word") && !matches(override, "wor") && !matches(override, ""))
+    }
+    #expect(OverrideSecret(SplitOverride(header: "X", digest: plain.digest, salt: String(repeating: "s", count: 65))) == nil)
   }
 
   @Test func `a table with all of it is served`() { #expect(SplitTableTests.table().problem(for: "shop") == nil) }

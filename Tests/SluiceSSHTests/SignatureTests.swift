@@ -5,7 +5,7 @@ import Testing
 @testable import SluiceSSH
 
 /// Signatures in OpenSSH's format: `ssh-keygen` takes ours, and we take its.
-@Suite struct SignatureTests {
+@Suite(.serialized) struct SignatureTests {
   static let kinds = [("ed25519", 256), ("ecdsa", 256), ("ecdsa", 384), ("ecdsa", 521)]
   let namespace = "sluice-record"
   let message = Array("{\"revision\":\"3.41\",\"fleet\":\"prod\",\"service\":\"shop\"}\n{\"a\":\"ü\"}".utf8)
@@ -32,13 +32,17 @@ import Testing
     process.arguments = command
     process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
     process.standardInput = input.flatMap { FileHandle(forReadingAtPath: $0) } ?? FileHandle.nullDevice
-    let pipe = Pipe()
-    process.standardOutput = pipe
-    process.standardError = pipe
+    // A file and no pipe: an agent that another test starts meanwhile could inherit a pipe's end, and hold it.
+    let path = NSTemporaryDirectory() + "sluice-output-\(UUID().uuidString)"
+    FileManager.default.createFile(atPath: path, contents: nil)
+    defer { try? FileManager.default.removeItem(atPath: path) }
+    let file = try #require(FileHandle(forWritingAtPath: path))
+    process.standardOutput = file
+    process.standardError = file
     try process.run()
-    let output = String(decoding: pipe.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
     process.waitUntilExit()
-    return (process.terminationStatus, output)
+    try file.close()
+    return (process.terminationStatus, try String(contentsOfFile: path, encoding: .utf8))
   }
 
   private func expectKeygenTakes(_ signature: String, in folder: String) throws {

@@ -118,7 +118,7 @@ extension Decider {
       split.allow = canary.allow
       split.deny = canary.deny
       split.override = canary.override.flatMap { tester in
-        tester.digest.map { SplitOverride(header: tester.header, digest: $0) }
+        tester.digest.map { SplitOverride(header: tester.header, digest: $0, salt: tester.salt) }
       }
       split.userWindow = (record.stepPlan?.analysis ?? canary.analysis)?.userWindow ?? .seconds(1)
       split.fallBack = fallBack(canary.controllerLost)

@@ -98,7 +98,8 @@ struct FenceResetting {
         console.say("  gateway \(id): epoch \(fence.epoch)")
       } catch {
         isDone = false
-        console.complain("gateway \(id): \(error)", remedy: "a gateway of Sluice 0.1 knows no such order: sluice gateway upgrade \(id.host)")
+        console.complain(
+          "gateway \(id): \(error)", remedy: "a gateway of Sluice 0.1 knows no such order: sluice gateway upgrade \(id.host)")
       }
     }
     return isDone

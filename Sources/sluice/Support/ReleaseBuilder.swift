@@ -25,7 +25,7 @@ struct ReleaseBuilder {
       task: manifest.task)
     var policy = Self.policy(of: manifest)
     if case .canary(let canary) = policy.strategy, let tester = canary.override {
-      policy.strategy = .canary(try await Self.recognising(tester, in: canary))
+      policy.strategy = .canary(try await Self.recognising(tester, in: canary, before: record?.policy))
     }
     for (point, path) in policy.hooks.sorted(by: { $0.key.rawValue < $1.key.rawValue }) {
       if let problem = LocalProgram.problem(path, called: "the hook \(point.rawValue), \(path),") { throw problem }
@@ -36,10 +36,20 @@ struct ReleaseBuilder {
   }
 
   /// Gateways recognise the word that testers send by its digest.
-  private static func recognising(_ tester: TesterHeader, in canary: Canary) async throws -> Canary {
+  ///
+  /// The salt stays as long as the word does: the same manifest is no change.
+  private static func recognising(_ tester: TesterHeader, in canary: Canary, before: ServicePolicy?) async throws -> Canary {
     let name = "strategy.canary.override.secret"
+    let word = try await SecretReader(baseDirectory: "/").read([name: tester.secret])
     var canary = canary
-    canary.override?.digest = try await SecretReader(baseDirectory: "/").read([name: tester.secret]).digest(of: name)
+    if case .canary(let known)? = before?.strategy, let former = known.override, let salt = former.salt,
+      former.digest == word.digest(of: name, salt: salt)
+    {
+      (canary.override?.salt, canary.override?.digest) = (salt, former.digest)
+      return canary
+    }
+    let salt = "\(UUID().uuidString.lowercased()):"
+    (canary.override?.salt, canary.override?.digest) = (salt, word.digest(of: name, salt: salt))
     return canary
   }
 
@@ -68,6 +78,7 @@ extension ServicePolicy {
   var asDeclared: ServicePolicy {
     guard case .canary(var canary) = strategy else { return self }
     canary.override?.digest = nil
+    canary.override?.salt = nil
     var policy = self
     policy.strategy = .canary(canary)
     return policy
