@@ -33,7 +33,7 @@ extension FleetHosts {
   /// What is wrong, for people.
   package static func words(_ error: any Error) -> String {
     switch HostTrouble(error) {
-    case .failed(let failure): failure.message
+    case .failed(let failure), .shut(let failure): failure.message
     case .unreachable(let why), .inDoubt(let why): why
     }
   }

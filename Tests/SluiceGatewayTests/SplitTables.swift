@@ -36,8 +36,8 @@ extension TestGateway {
 
   static let override = SplitOverride(header: "X-Split", digest: digest(of: "salt:" + secret), salt: "salt:")
 
-  static func digest(of text: String) -> Digest {
-    Digest(SHA256.hash(data: Array(text.utf8)).map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined())
+  static func digest(of text: String) -> SluiceModel.Digest {
+    SluiceModel.Digest(SHA256.hash(data: Array(text.utf8)).map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined())
   }
 
   /// The side that the rule of `split` tables gives a key.

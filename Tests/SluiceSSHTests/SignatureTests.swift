@@ -34,7 +34,7 @@ import Testing
     process.standardInput = input.flatMap { FileHandle(forReadingAtPath: $0) } ?? FileHandle.nullDevice
     // A file and no pipe: an agent that another test starts meanwhile could inherit a pipe's end, and hold it.
     let path = NSTemporaryDirectory() + "sluice-output-\(UUID().uuidString)"
-    FileManager.default.createFile(atPath: path, contents: nil)
+    _ = FileManager.default.createFile(atPath: path, contents: nil)
     defer { try? FileManager.default.removeItem(atPath: path) }
     let file = try #require(FileHandle(forWritingAtPath: path))
     process.standardOutput = file

@@ -45,11 +45,13 @@ struct ReleaseBuilder {
     if case .canary(let known)? = before?.strategy, let former = known.override, let salt = former.salt,
       former.digest == word.digest(of: name, salt: salt)
     {
-      (canary.override?.salt, canary.override?.digest) = (salt, former.digest)
+      canary.override?.salt = salt
+      canary.override?.digest = former.digest
       return canary
     }
     let salt = "\(UUID().uuidString.lowercased()):"
-    (canary.override?.salt, canary.override?.digest) = (salt, word.digest(of: name, salt: salt))
+    canary.override?.salt = salt
+    canary.override?.digest = word.digest(of: name, salt: salt)
     return canary
   }
 
