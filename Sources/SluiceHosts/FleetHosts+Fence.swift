@@ -15,7 +15,7 @@ extension FleetHosts {
   /// Looks at a service's fence, and changes nothing. Throws `HostTrouble`.
   package func fence(of service: ServiceName, on host: Host) async throws -> HostFence {
     var script = HostScript(RecordScripts.fence)
-    script.set(place: service, on: host)
+    script.set(place: service, of: fleet.name, on: host)
     let answer = try await link(host).run(script, .inspect, limits: limits)
     return HostFence(holder: answer.holder(), text: answer.text("fence"))
   }
@@ -23,7 +23,7 @@ extension FleetHosts {
   /// Puts a fence, let go of, in the place of whatever stands: an operator's word, never a controller's own. Throws `HostTrouble`.
   package func resetFence(_ holder: FenceHolder, of service: ServiceName, on host: Host) async throws {
     var script = HostScript(RecordScripts.resetFence)
-    script.set(place: service, on: host)
+    script.set(place: service, of: fleet.name, on: host)
     script.set(fence: holder.fence)
     script.set("machine", Token.encode(holder.machine))
     script.set("since", holder.since.milliseconds)
