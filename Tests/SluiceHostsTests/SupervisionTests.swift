@@ -141,7 +141,7 @@ struct SupervisionTests {
       sleep 60 & alive=$!
       sh supervise rotate . "$alive" & rotator=$!
       until [ -s log.1 ]; do sleep 0.02; done
-      kill "$alive"; kill "$rotator"; wait 2>/dev/null; :
+      kill -9 "$alive" "$rotator"; wait 2>/dev/null; :
       """
     try await tool("/bin/sh", ["-c", script])
     func size(_ name: String) throws -> Int { try Data(contentsOf: URL(fileURLWithPath: "\(directory)/\(name)")).count }
