@@ -42,12 +42,14 @@ extension EndToEnd {
       let evil = "\(site.directory)/hooks/evil.sh"
       let forge =
         "sed -e '1s/\"revision\":\"[0-9]*/\"revision\":\"99/' -e 's#\"hooks\":{[^}]*}#\"hooks\":{\"preDeploy\":\"\(evil)\",\"preWave\":\"\(evil)\",\"postWave\":\"\(evil)\"}#'"
+      let newer = "sed -e '1s/\"revision\":\"[0-9]*/\"revision\":\"99/'"
+      let bare = "sed -e '1s/.*/{\"revision\":\"99.1\"}/'"
       let attacks = [
         ("forged", "\(forge) record.json >x && mv x record.json", "does not fit"),
         ("unsigned", "rm -f record.json.sig", "its signature is missing"),
-        ("as 0.1 left it", "sed -e '1s/.*/{\"revision\":\"99.1\"}/' record.json >x && mv x record.json; rm -f record.json.sig", "is said to be 99.1"),
-        ("replayed", "sed -e '1s/\"revision\":\"[0-9]*/\"revision\":\"99/' /tmp/old.json >record.json; cp /tmp/old.sig record.json.sig", "does not fit"),
-        ("cut", "sed -i -e '1s/\"revision\":\"[0-9]*/\"revision\":\"99/' record.json; truncate -s 500 record.json", "does not fit"),
+        ("as 0.1 left it", "\(bare) record.json >x && mv x record.json; rm -f record.json.sig", "is said to be 99.1"),
+        ("replayed", "\(newer) /tmp/old.json >record.json; cp /tmp/old.sig record.json.sig", "does not fit"),
+        ("cut", "\(newer) -i record.json; truncate -s 500 record.json", "does not fit"),
       ]
       for (name, script, word) in attacks {
         let done = try await rig.run(on: host, "sh", "-c", "cd \(base) && \(script)")
