@@ -212,7 +212,7 @@ private struct Draw {
 }
 
 extension Site {
-  /// A second operator: a key of his own, that the hosts accept too, and manifests that name it.
+  /// A second operator: a key of his own, that the hosts accept too; what either has signed is believed.
   fileprivate func secondOperator(hosts: [String]) async throws {
     let made = try await Program.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", "\(directory)/attic-key"])
     guard made.status == 0 else { throw ProgramError("ssh-keygen: \(made.all)") }
@@ -221,6 +221,12 @@ extension Site {
       let added = try await rig.run(on: host, "sh", "-c", "f=/root/.ssh/authorized_keys; grep -qF '\(key)' $f || echo '\(key)' >>$f")
       guard added.status == 0 else { throw ProgramError("authorized_keys on \(host): \(added.all)") }
     }
+    let named = rig.fleet.split(separator: "\n").first { $0.contains("identity: ") }
+    guard let identity = named?.components(separatedBy: "identity: ").last?.trimmingCharacters(in: .whitespaces) else {
+      throw ProgramError("the rig's fleet names no key")
+    }
+    try write("signers.pub", try String(contentsOfFile: identity + ".pub", encoding: .utf8) + key + "\n")
+    try write("manifests/fleet.yaml", rig.fleet.replacing("\nspec:\n", with: "\nspec:\n  signers: [../signers.pub]\n", maxReplacements: 1))
   }
 
   /// The manifests as they are, for the second operator.
