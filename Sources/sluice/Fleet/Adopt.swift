@@ -47,7 +47,9 @@ struct Adopt: AsyncParsableCommand {
   /// The fence, and then the service with it, so that the newest record stands everywhere under the new epoch.
   private func reset(_ service: ServiceName, _ workspace: Workspace, _ console: Console) async throws {
     let accepts = AcceptedCopies(signers: acceptSigner, unsigned: acceptUnsigned)
-    try await FleetSession.with(workspace, change, command: "adopt --reset-fence \(service)", console: console, accepts: accepts) {
+    try await FleetSession.with(
+      workspace, change, command: "adopt --reset-fence \(service)", services: [service], console: console, accepts: accepts
+    ) {
       session in
       try await FenceResetting(service: service, session: session, console: console).run(change)
       try await session.adopt(workspace.services.filter { $0.policy.name == service })
