@@ -116,7 +116,7 @@ extension RigTests {
       let directory = GatewayInstaller.directory(of: "edge", on: bench.host)
       let binary = try await GatewayInstallerTests.binary(1, in: bench.directory)
       let installer = GatewayInstaller(hands: bench.hands, binary: binary)
-      func processes() async throws -> [Substring] { try await Rig.exec("pgrep -f 'run --config'; :").split(separator: "\n") }
+      func processes() async throws -> [Substring] { try await Rig.exec("pgrep -f '[r]un --config'; :").split(separator: "\n") }
 
       // As Sluice 0.1 left it: as root, its unit named after the gateway alone, its socket beside its configuration.
       try await Rig.exec(
