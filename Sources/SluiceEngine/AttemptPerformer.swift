@@ -86,17 +86,12 @@ struct AttemptPerformer: Sendable {
   /// The end of a run: the newest copy, then the fence.
   func leave() async {
     _ = await replicate()
-    var keep: [Digest] = []
-    for number in [record.stable?.release, record.previous].compactMap({ $0 }) {
-      if let release = record.release(number) { keep.append(release.digest) }
-    }
-    for release in record.releases.reversed() where !keep.contains(release.digest) { keep.append(release.digest) }
     let ports = ports
     let service = record.service
     let fence = fence
     let hosts = fleet.hosts.filter { record.host($0.name)?.reach.isReachable ?? false }
     // Of one that was removed only the fence and the record stay there.
-    let kept = record.removal == nil ? keep : []
+    let kept = record.removal == nil ? record.keptDigests : []
     await withTaskGroup(of: Void.self) { group in
       for host in hosts { group.addTask { await ports.hosts.release(service, fence: fence, keep: kept, on: host) } }
     }

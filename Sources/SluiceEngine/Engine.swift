@@ -342,6 +342,7 @@ package struct Engine: Sendable {
       // What can still be moved is moved first: tables to gateways, drained targets back in.
       if record.gateways.contains(where: {
         !$0.excluded && $0.reach.isReachable && $0.revision != record.table.revision && record.table.content != nil
+          && !$0.refuses(record.table.revision)
       }) {
         return nil
       }
@@ -350,7 +351,7 @@ package struct Engine: Sendable {
     let required = view(for: service).gateways(of: record)
     let behind = record.gateways.contains { state in
       required.contains(state.id) && !state.excluded && state.reach.isReachable && record.table.content != nil
-        && state.revision != record.table.revision
+        && state.revision != record.table.revision && !state.refuses(record.table.revision)
     }
     let leaving = record.instances.contains { instance in
       if instance.phase == .retired { return true }

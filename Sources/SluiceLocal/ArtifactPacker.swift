@@ -42,10 +42,14 @@ package struct ArtifactPacker: Sendable {
   /// Packs or copies what the manifest names. Throws `LocalError` that says what is wrong with it.
   package func pack(_ source: ArtifactSource, baseDirectory: String) async throws -> PackedArtifact {
     try prepareCache()
+    let packed: PackedArtifact
     switch source {
-    case .path(let path): return try await takeFile(LocalPath.resolve(path, from: baseDirectory, home: home))
-    case .directory(let path): return try await packDirectory(LocalPath.resolve(path, from: baseDirectory, home: home))
+    case .path(let path): packed = try await takeFile(LocalPath.resolve(path, from: baseDirectory, home: home))
+    case .directory(let path): packed = try await packDirectory(LocalPath.resolve(path, from: baseDirectory, home: home))
     }
+    // It is in use from now on, and in no record yet: see `prune`.
+    _ = utimes(packed.path, nil)
+    return packed
   }
 
   private func prepareCache() throws(LocalError) {
@@ -53,6 +57,28 @@ package struct ArtifactPacker: Sendable {
       try FileManager.default.createDirectory(atPath: cache, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
     } catch {
       throw LocalError("the artifact cache \(cache) cannot be made (\(error.localizedDescription))", remedy: "Name another with --state")
+    }
+  }
+
+  /// Removes what no digest of `kept` names and nobody has touched for an hour: another command may just be packing. A file that cannot be
+  /// removed is left; it is only room.
+  package func prune(keeping kept: Set<Digest>) {
+    let manager = FileManager.default
+    let now = Date()
+    for name in ((try? manager.contentsOfDirectory(atPath: cache)) ?? []).sorted() {
+      let path = "\(cache)/\(name)"
+      guard let changed = (try? manager.attributesOfItem(atPath: path))?[.modificationDate] as? Date, now.timeIntervalSince(changed) > 3_600
+      else { continue }
+      let isWanted: Bool
+      if name.hasSuffix(".tar.gz") {
+        isWanted = kept.contains(Digest(String(name.dropLast(7))))
+      } else if name.hasSuffix(".packed") {
+        isWanted = (try? String(contentsOfFile: path, encoding: .utf8)).map { kept.contains(Digest($0)) } ?? false
+      } else {
+        // What a command that was killed has left half-way.
+        isWanted = now.timeIntervalSince(changed) < 86_400
+      }
+      if !isWanted { try? manager.removeItem(atPath: path) }
     }
   }
 

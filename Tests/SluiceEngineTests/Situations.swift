@@ -97,6 +97,22 @@ private func isUnreachable(_ host: HostName) -> @Sendable (inout Engine) -> Void
   }
 }
 
+/// Its program has ended: for good, or until its supervisor starts it again. The gateway calls it unhealthy.
+private func hasEnded(_ number: Int, isTriedAgain: Bool = false) -> @Sendable (inout Engine) -> Void {
+  { engine in
+    guard var record = engine.record("shop"), let index = record.instances.firstIndex(where: { $0.number == number }) else { return }
+    let end = EndedFact(.exited, since: WallTime(milliseconds: 1_000), exitStatus: 3, restarts: isTriedAgain ? 4 : 0)
+    record.instances[index].down = Downtime(isTriedAgain: isTriedAgain, end: end)
+    record.instances[index].healthySince = nil
+    for gateway in record.gateways.indices {
+      for target in record.gateways[gateway].targets.indices where record.gateways[gateway].targets[target].instance == number {
+        record.gateways[gateway].targets[target].healthy = false
+      }
+    }
+    engine.install(record)
+  }
+}
+
 private func pastWaves(_ seconds: [Int64]) -> [StoredEvent] {
   func event(_ kind: String, _ at: Int64) -> StoredEvent {
     StoredEvent(
@@ -226,6 +242,11 @@ extension Situation {
     Situation("secrets have changed", shop(2), asks: apply(1, shop(2), secrets: "salt-2")),
     Situation("settings only", shop(2), asks: apply(1, shop(2) { $0.progressDeadline = .minutes(20) })),
     Situation("another drain timeout", shop(2), asks: apply(1, shop(2) { $0.drain.timeout = .seconds(60) })),
+    Situation("a program has ended", shop(3), change: hasEnded(2), asks: apply(1, shop(3))),
+    Situation("a program is about to be started again", shop(3), change: hasEnded(2, isTriedAgain: true), asks: apply(1, shop(3))),
+    Situation("stopped on purpose", shop(2), before: [apply(1, shop(2)), .stop], asks: apply(1, shop(2))),
+    Situation("scaled to nothing and started", shop(2), before: [apply(1, shop(2)), .scale(0)], asks: .start),
+    Situation("another range of ports", shop(2), asks: apply(1, shop(2) { $0.ports = PortRange(from: 30_000, to: 30_999) })),
     Situation("from rolling to canary", shop(2), asks: apply(2, shop(2, canary(CanaryStep(users: percent(50), hold: .seconds(30)))))),
   ]
 }

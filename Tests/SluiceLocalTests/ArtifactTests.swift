@@ -37,6 +37,27 @@ import Testing
     #expect(try cacheContent() == ["\(packed.digest).tar.gz"])
   }
 
+  @Test func `what no release names any more goes from the cache, and what was just packed stays`() async throws {
+    func age(_ name: String, days: Double) throws {
+      try FileManager.default.setAttributes(
+        [.modificationDate: Date().addingTimeInterval(-86_400 * days)], ofItemAtPath: "\(directory.path)/cache/\(name)")
+    }
+    var packed: [PackedArtifact] = []
+    for number in 1...3 {
+      try directory.file("tree\(number)/f", "content \(number)")
+      packed.append(try await pack("tree\(number)"))
+    }
+    for name in try cacheContent() { try age(name, days: 2) }
+    // Packed again: it is about to be used, and no record has it yet.
+    _ = try await pack("tree3")
+    try directory.file("cache/.1.2.tmp", "half")
+    try age(".1.2.tmp", days: 2)
+    packer.prune(keeping: [packed[0].digest])
+    #expect(packed.map { packer.cached($0.digest) != nil } == [true, false, true])
+    #expect(try cacheContent().count { $0.hasSuffix(".packed") } == 1, "how the kept one was found by its content is kept too")
+    #expect(try !cacheContent().contains(".1.2.tmp"))
+  }
+
   @Test func `what is no artifact is named for what it is, and leaves nothing in the cache`() async throws {
     try directory.file("plain", "hello")
     try directory.file("empty")

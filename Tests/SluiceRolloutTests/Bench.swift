@@ -16,8 +16,12 @@ struct Bench {
   /// What each gateway's probes say of instances that are not simply healthy.
   var unhealthy: Set<Int> = []
   var inFlight: [Int: Int] = [:]
+  /// Instances whose programs have ended: nothing starts them again, or their supervisor does in a while.
+  var ended: [Int: Downtime] = [:]
   /// Gateways that do not answer.
   var silent: Set<GatewayID> = []
+  /// Why gateways refuse tables; nil: they take them.
+  var refuses: String?
   private var commands = 0
 
   init(_ policy: ServicePolicy, racks: Int = 3, hostsPerRack: Int = 1, slots: Int = 3, gateways: Int = 1) {
@@ -144,20 +148,41 @@ struct Bench {
     return GatewayFact(gateway: id, revision: revision ?? state?.revision, targets: targets)
   }
 
+  func fact(_ host: HostName) -> HostFact {
+    HostFact(
+      host: host, generation: record.host(host)?.generation ?? 0,
+      instances: record.instances.filter { $0.host == host && $0.isExisting }.map {
+        InstanceFact(number: $0.number, port: $0.port, running: ended[$0.number]?.isTriedAgain ?? true, ended: ended[$0.number]?.end)
+      }, releases: record.host(host)?.releases ?? [])
+  }
+
+  /// Their programs end, gateways find it out, and a command comes that looks at everything again.
+  mutating func end(_ numbers: Int..., isTriedAgain: Bool = false, cause: EndedFact.Cause = .exited) {
+    for number in numbers {
+      unhealthy.insert(number)
+      ended[number] = Downtime(isTriedAgain: isTriedAgain, end: EndedFact(cause, since: WallTime(milliseconds: 5_000), exitStatus: 1))
+    }
+    run()
+    takeAgain()
+  }
+
+  /// Another command takes the fence: it sees every host and gateway.
+  mutating func takeAgain() {
+    take(epoch: (record.fence?.epoch ?? 0) + 1)
+    for host in view.fleet.hosts where host.slots > 0 { tell(.host(fact(host.name))) }
+    run()
+    sent = []
+    events = []
+  }
+
   /// How a world answers in which everything works.
   func answer(_ attempt: Attempt) -> AttemptResult {
     switch attempt.action {
+    case .setTable where refuses != nil: .failed(Failure(.gateway, refuses ?? "", remedy: "put it right"))
     case .setTable(let id, let revision):
       silent.contains(id) ? .unreachable("no route") : .succeeded(.gateway(fact(id, revision: revision)))
     case .removeTable(let id) where silent.contains(id): .unreachable("no route")
-    case .observe(let host):
-      .succeeded(
-        .facts(
-          HostFact(
-            host: host, generation: record.host(host)?.generation ?? 0,
-            instances: record.instances.filter { $0.host == host && $0.isExisting }.map {
-              InstanceFact(number: $0.number, port: $0.port, running: true)
-            }, releases: record.host(host)?.releases ?? [])))
+    case .observe(let host): .succeeded(.facts(fact(host)))
     default: .succeeded(.nothing)
     }
   }

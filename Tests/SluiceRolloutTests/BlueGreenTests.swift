@@ -106,7 +106,7 @@ import Testing
     bench.run()
     #expect(bench.record.ended?.result == .rolledBack)
     #expect(bench.record.instances.map(\.number) == [1, 2, 3])
-    #expect(bench.record.release(ReleaseNumber(2))?.status == .bad("no answer"))
+    #expect(bench.record.badReleases.map(\.why) == ["no answer"])
   }
 
   @Test func `without room for a second pool it does not begin`() throws {

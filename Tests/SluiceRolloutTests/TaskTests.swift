@@ -38,7 +38,7 @@ import Testing
     bench.end(attempt, .failed(Failure(.task, "a1: shop migrate exited with status 1")))
     bench.run()
     #expect(bench.record.ended?.result == .failed && bench.record.ended?.reason.contains("exited with status 1") == true)
-    #expect(!bench.sent.contains(where: isStart) && bench.record.release(Self.second)?.status == .candidate)
+    #expect(!bench.sent.contains(where: isStart) && bench.record.badReleases.isEmpty)
     try bench.apply(2, task: Self.migrate)
     bench.run { $0.open.contains { isTask($0.action) } }
     #expect(try bench.attempt(isTask).action == .task("a1", Self.second, number: 2))

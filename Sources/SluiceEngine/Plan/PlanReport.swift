@@ -65,6 +65,8 @@ package struct PlanReport: Codable, Sendable {
   package var comesTo: [String]?
   package var waves: [Wave]
   package var steps: [Step]
+  /// What an operator is to know besides: what is down, what was stopped on purpose, what follows later only. Left out where there is nothing.
+  package var notes: [String]?
   /// Why it would stop, or would not begin.
   package var obstacle: String?
   /// What to do about that.
@@ -103,6 +105,7 @@ package struct PlanReport: Codable, Sendable {
         maxHoldMilliseconds: step.maxHold.value,
         approve: step.asks, analysis: step.isJudged)
     }
+    notes = plan.notes.isEmpty ? nil : plan.notes
     obstacle = plan.obstacle?.message
     next = plan.obstacle.flatMap { $0.remedy.isEmpty ? nil : $0.remedy }
   }

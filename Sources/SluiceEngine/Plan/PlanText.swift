@@ -1,4 +1,4 @@
-import SluiceModel
+package import SluiceModel
 import SluiceRollout
 
 /// A plan as people read it.
@@ -7,16 +7,17 @@ package struct PlanText {
 
   package init(_ plan: Rehearsal.Plan) {
     var lines: [String] = []
-    guard plan.changes else {
+    let notes = plan.notes.map { "  \($0)" }
+    guard plan.changes || !notes.isEmpty else {
       self.lines = ["\(plan.service): nothing to do"]
       return
     }
     guard !plan.waves.isEmpty || !plan.steps.isEmpty || plan.obstacle != nil else {
-      self.lines = ["\(plan.service): no instance changes"] + Self.differences(plan)
+      self.lines = ["\(plan.service): no instance changes"] + Self.differences(plan) + notes
       return
     }
     lines.append("\(plan.service): \(plan.waves.count) wave\(plan.waves.count == 1 ? "" : "s"), floor \(plan.floor), cap \(plan.cap)")
-    lines += Self.differences(plan)
+    lines += Self.differences(plan) + notes
     if plan.obstacle == nil { lines.append("  \(plan.expectedTime.text)") }
     if !plan.staged.isEmpty { lines.append("  files to \(plan.staged.map(\.rawValue).joined(separator: ", "))") }
     if !plan.waits.isEmpty { lines.append("  begins \(plan.waits.joined(separator: ", "))") }
@@ -40,10 +41,12 @@ package struct PlanText {
     self.lines = lines
   }
 
+  /// One line for each field in which one release differs from another.
+  package static func changes(of fields: [FieldChange]) -> [String] { fields.map { "  release: \(text($0))" } }
+
   /// What differs from what stands, the release first.
   private static func differences(_ plan: Rehearsal.Plan) -> [String] {
-    var lines: [String] = []
-    for change in plan.releaseChanges ?? [] { lines.append("  release: \(text(change))") }
+    var lines = changes(of: plan.releaseChanges ?? [])
     if plan.secretsChange { lines.append("  release: secrets changed") }
     for change in plan.settingChanges { lines.append("  setting: \(text(change))") }
     if !plan.leaves.isEmpty {

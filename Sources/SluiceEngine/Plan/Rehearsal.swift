@@ -68,6 +68,8 @@ package struct Rehearsal: Sendable {
     package var comesTo: [GatewayID] = []
     /// What differs of all that belongs to no release.
     package var settingChanges: [FieldChange] = []
+    /// What an operator is to know besides: that it was stopped on purpose, what is down, what follows later only.
+    package var notes: [String] = []
 
     /// How long it will take, as far as can be told.
     package var expectedTime: ExpectedTime { ExpectedTime(self) }
@@ -88,6 +90,7 @@ package struct Rehearsal: Sendable {
   private var engine: Engine
   private let standing: [ServiceRecord]
   private let service: ServiceName
+  private let seen: [Input]
   private var time = Milliseconds.zero
   private var wakeAt: Milliseconds?
   private var plan: Plan
@@ -96,7 +99,10 @@ package struct Rehearsal: Sendable {
   private var targets: [GatewayID: GatewayFact] = [:]
 
   /// Plans `command` on `engine`, whose records are as they stand; hosts are taken to be reachable unless the record says otherwise.
-  package init(engine: Engine, service: ServiceName, past: PastWaves = PastWaves()) {
+  ///
+  /// `seen` is what hosts and gateways have said since the records were written.
+  package init(engine: Engine, service: ServiceName, past: PastWaves = PastWaves(), seen: [Input] = []) {
+    self.seen = seen
     self.engine = engine.alone(service)
     standing = engine.records
     self.service = service
@@ -116,9 +122,14 @@ package struct Rehearsal: Sendable {
       targets[id] = GatewayFact(gateway: id, revision: state?.revision, targets: state?.targets ?? [])
       if let fact = targets[id] { events.append(.input(service, .gateway(fact))) }
     }
+    for input in seen {
+      if case .gateway(let fact) = input { targets[fact.gateway] = fact }
+      events.append(.input(service, input))
+    }
     compare(before, command)
     events.append(.input(service, .command(unhindered(command))))
     step(events)
+    tell(before, command)
     // Every event is an attempt's end or a wake-up; a rollout has a bounded number of both.
     var steps = 0
     while !rested, refusal == nil, steps < 2_000_000, advance() { steps += 1 }
@@ -127,7 +138,18 @@ package struct Rehearsal: Sendable {
     if let record = engine.record(service), let rollout = record.rollout {
       plan.obstacle = rollout.stoppedBy ?? rollout.gate.map { Failure(.host, $0.description, remedy: record.nextStep ?? "") }
     }
+    plan.notes += engine.record(service)?.lagging(in: engine.fleet) ?? []
     return plan
+  }
+
+  /// What is known of the service before anything is done about it.
+  private mutating func tell(_ before: ServiceRecord, _ command: Command) {
+    if before.isStoppedOnPurpose, case .apply(let policy, _, _, _, _, _) = command.verb, policy.replicas > 0 {
+      let by = before.ended.flatMap { $0.cause == "stop" ? " by \($0.by)" : nil } ?? ""
+      plan.notes.append("it was stopped on purpose\(by): this starts it")
+    }
+    guard let record = engine.record(service) else { return }
+    plan.notes += record.downtimes(isReplaced: record.isRolling)
   }
 
   /// Its way is shown as it will be once nothing keeps it from beginning.
@@ -288,7 +310,9 @@ package struct Rehearsal: Sendable {
         .facts(
           HostFact(
             host: host, generation: state?.generation ?? 0,
-            instances: instances.map { InstanceFact(number: $0.number, port: $0.port, running: true) }, releases: state?.releases ?? [],
+            instances: instances.map {
+              InstanceFact(number: $0.number, port: $0.port, running: $0.down?.isTriedAgain ?? true, ended: $0.down?.end)
+            }, releases: state?.releases ?? [],
             listening: state?.listening ?? [])))
     case .stage, .start, .checkReady, .stop, .removeTable, .hook, .task, .check, .replicate: return .succeeded(.nothing)
     }

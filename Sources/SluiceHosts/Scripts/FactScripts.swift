@@ -46,6 +46,14 @@ enum FactScripts {
       finish
       """#
 
+  /// The same for whoever only wants to know: no fence, no lock, and nothing is written. Variables: root, base, service, from, to.
+  static let look =
+    facts + #"""
+      raise_generation() { generation=0; }
+      say_facts
+      finish
+      """#
+
   private static let tools = #"""
     missing=
     for tool in tar gzip sha256sum flock setsid awk; do command -v "$tool" >/dev/null 2>&1 || missing="$missing $tool"; done

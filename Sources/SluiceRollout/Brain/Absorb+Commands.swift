@@ -12,7 +12,7 @@ extension Absorber {
     case .retry: try retry(command)
     case .promote(let full): try promote(full: full, command)
     case .split(let share): try split(share, command)
-    case .rollback(let to): try rollback(to: to, command)
+    case .rollback(let to, let marksBad): try rollback(to: to, marksBad: marksBad ?? false, command)
     case .scale(let count): try scale(count, command)
     case .restart(let instance): try restart(instance, command)
     case .stop: try stop(command)
@@ -38,34 +38,14 @@ extension Absorber {
     policy: ServicePolicy, digest: Digest, spec: ReleaseSpec, secrets: String, force: Bool, _ command: Command
   ) throws(Refusal) {
     try requireRoute(of: policy)
-    let known = record.releases.last { $0.digest == digest }
-    if let known, case .bad(let why) = known.status, !force {
-      throw Refusal(
-        "release \(record.service)\(known.number) (\(digest.short)) is marked bad: \(why)",
-        remedy: "build a new release, or say --force to try this one again")
-    }
-    if !force, let obstacle = record.obstacle(backTo: known?.number) {
-      throw Refusal(
-        obstacle.message,
-        remedy: "\(obstacle.remedy), or say --force to bring \(record.service)\(known?.number ?? ReleaseNumber(0)) all the same")
-    }
-    let release: ReleaseNumber
-    if let known {
-      release = known.number
-      if case .bad = known.status, let index = record.releases.firstIndex(where: { $0.number == known.number }) {
-        record.releases[index].status = .candidate
-      }
-    } else {
-      release = ReleaseNumber((record.releases.last?.number.number ?? 0) + 1)
-      record.releases.append(Release(number: release, digest: digest, spec: spec))
-    }
+    let release = try admit(digest, spec, force: force)
     let former = record.policy == policy ? nil : record.policy
     beginTakeover(policy)
     record.policy = policy
     let goal = Goal(release: release, replicas: record.scale ?? policy.replicas, secrets: secrets)
     if let rollout = record.rollout {
       let former = rollout.formerPolicy ?? former
-      if rollout.goal == goal, rollout.direction.isForward {
+      if rollout.goal.isSame(as: goal), rollout.direction.isForward {
         record.rollout?.formerPolicy = former
         return try rollout.stoppedBy == nil ? resume() : retry(command)
       }
@@ -88,9 +68,25 @@ extension Absorber {
 
   /// Whether every instance is as the goal says: an apply of what is already so does nothing.
   private func isWhole(_ goal: Goal) -> Bool {
-    let planner = WavePlanner(record: record, view: view, goal: goal, goesBack: false)
+    let planner = WavePlanner(record: record, view: view, goal: renewing(goal), goesBack: false)
     guard case .settled = planner.next() else { return false }
-    return !record.instances.contains { $0.condemned != nil || $0.phase == .lost }
+    return record.instances.allSatisfy { $0.condemned == nil && $0.isSettled }
+  }
+
+  /// The same, and what will not serve again by itself is replaced.
+  private func renewing(_ goal: Goal) -> Goal {
+    guard goal.release != nil else { return goal }
+    let down = record.givenUp(gateways: view.requiredGateways(record))
+    var goal = goal
+    goal.renew += down.filter { !goal.renew.contains($0) }
+    return goal
+  }
+
+  /// Whoever goes on or tries again wants what is down to come up.
+  private mutating func renewInRollout() {
+    guard let goal = record.rollout?.goal else { return }
+    let renewed = renewing(goal)
+    if renewed != goal { record.rollout?.goal = renewed }
   }
 
   /// A newer wish takes the place of the one under way; it goes back to where that one came from.
@@ -112,6 +108,7 @@ extension Absorber {
     countsLost: Bool = false,
     overridesFloor: Bool = false
   ) {
+    let goal = renewing(goal)
     var rollout = Rollout(
       number: record.nextRollout, cause: cause, by: command.by, startedAt: command.at, goal: goal, origin: origin ?? reached,
       now: record.activeTime)
@@ -120,6 +117,7 @@ extension Absorber {
     record.nextRollout += 1
     record.rollout = rollout
     record.backoffs = []
+    forgetRefusals()
     beginSteps(inheriting: inherited)
     let target = goal.release.map { "release \($0) × \(goal.replicas)" } ?? "no instance"
     note(.info, "rollout-begun", "\(cause) by \(command.by): \(target)\(overridesFloor ? ", the floor overridden" : "")")
@@ -164,24 +162,36 @@ extension Absorber {
     record.rollout?.pausedBy = nil
     record.rollout?.interrupted = false
     record.rollout?.progressAt = record.activeTime
+    renewInRollout()
+    forgetRefusals()
   }
 
-  private var nothingRuns: Refusal {
+  /// What gateways have refused they are given again.
+  private mutating func forgetRefusals() {
+    for index in record.gateways.indices where record.gateways[index].refusal != nil {
+      record.gateways[index].refusal = nil
+      let object = AttemptObject.gateway(record.gateways[index].id)
+      record.backoffs.removeAny { $0.object == object }
+    }
+  }
+
+  var nothingRuns: Refusal {
     Refusal("no rollout of \(record.service) is under way", remedy: "sluice status \(record.service) shows what stands")
   }
 
-  private mutating func abort(_ why: String) throws(Refusal) {
+  mutating func abort(_ why: String) throws(Refusal) {
     guard let rollout = record.rollout else { throw nothingRuns }
     if rollout.direction.isForward, let obstacle = record.obstacle(backTo: rollout.origin.release) {
       throw Refusal(obstacle.message, remedy: obstacle.remedy)
     }
     record.rollout?.pausedBy = nil
     record.rollout?.interrupted = false
-    guard rollout.direction.isForward else {
-      record.rollout?.stoppedBy = nil
+    record.rollout?.stoppedBy = nil
+    forgetRefusals()
+    if case .back(let because, _) = rollout.direction {
+      record.rollout?.direction = .back(because: because, byOperator: true)
       return
     }
-    record.rollout?.stoppedBy = nil
     var decider = Decider(record: record, view: view, wall: WallTime(milliseconds: 0))
     decider.turnRound(Failure(.cancelled, why), condemnsRelease: false, byOperator: true)
     record = decider.record
@@ -191,7 +201,8 @@ extension Absorber {
   private mutating func retry(_ command: Command) throws(Refusal) {
     guard let rollout = record.rollout else { throw nothingRuns }
     if settleTask(isDone: false, by: command.by) { return }
-    guard rollout.stoppedBy != nil || !rollout.direction.isForward else {
+    let isRefused = record.gateways.contains { $0.refusal != nil }
+    guard rollout.stoppedBy != nil || !rollout.direction.isForward || isRefused else {
       throw Refusal("the rollout of \(record.service) has not failed", remedy: "sluice rollout resume \(record.service)")
     }
     record.rollout?.stoppedBy = nil
@@ -202,31 +213,10 @@ extension Absorber {
     // A wave that is under way is brought to its end: what it has begun is not to be begun again beside it.
     if rollout.wave == nil { record.rollout?.stage = .preparing }
     record.rollout?.progressAt = record.activeTime
+    renewInRollout()
+    forgetRefusals()
     record.backoffs = []
     note(.info, "rollout-retried", "tried again")
-  }
-
-  private mutating func rollback(to wanted: ReleaseNumber?, _ command: Command) throws(Refusal) {
-    if let rollout = record.rollout {
-      guard wanted == nil || wanted == rollout.origin.release else {
-        throw Refusal("a rollout of \(record.service) is under way", remedy: "sluice rollout abort \(record.service), then rollback --to")
-      }
-      return try abort("rolled back by \(command.by)")
-    }
-    guard let target = wanted ?? record.previous else {
-      throw Refusal(
-        "\(record.service) has no earlier release that succeeded", remedy: "sluice history \(record.service) lists its releases")
-    }
-    guard let release = record.release(target), release.status == .succeeded else {
-      throw Refusal(
-        "\(record.service)\(target) never succeeded or is no longer kept", remedy: "sluice history \(record.service) lists its releases")
-    }
-    if let obstacle = record.obstacle(backTo: target) { throw Refusal(obstacle.message, remedy: obstacle.remedy) }
-    var goal = reached
-    goal.release = target
-    goal.replicas = record.scale ?? record.policy.replicas
-    if goal == reached { throw Refusal("\(record.service)\(target) is what runs") }
-    begin("rollback", goal: goal, command)
   }
 
   private mutating func scale(_ count: Int, _ command: Command) throws(Refusal) {
@@ -244,7 +234,7 @@ extension Absorber {
     guard reached.release != nil else { throw nothingStands }
     var goal = reached
     goal.replicas = count
-    if goal != reached { begin("scale", goal: goal, command) }
+    if goal != reached || !renewing(goal).renew.isEmpty { begin("scale", goal: goal, command) }
   }
 
   var nothingStands: Refusal {
@@ -280,9 +270,21 @@ extension Absorber {
     guard reached.release != nil else { throw nothingStands }
     if record.routeGivenUp == true { try requireRoute(of: record.policy) }
     record.routeGivenUp = nil
+    if record.scale == 0 {
+      guard record.policy.replicas > 0 else { throw nothingWanted }
+      record.scale = nil
+      note(.warning, "scaled", "it was scaled to 0: the \(record.policy.replicas) of the manifest are started by \(command.by)")
+    }
     var goal = reached
     goal.replicas = record.scale ?? record.policy.replicas
+    guard goal.replicas > 0 else { throw nothingWanted }
     if goal != reached || !isWhole(goal) { begin("start", goal: goal, command) }
+  }
+
+  private var nothingWanted: Refusal {
+    Refusal(
+      "the manifest of \(record.service) asks for no instance (replicas: 0)",
+      remedy: "sluice scale \(record.service) 1, or change replicas and apply")
   }
 
   /// Makes instances right again where hosts were cordoned, lost or seen again.

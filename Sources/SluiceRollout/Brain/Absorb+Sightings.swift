@@ -30,6 +30,7 @@ extension Absorber {
   /// One instance against what its host shows: present, or absent. `isGivenAway`: another service has its port.
   private mutating func compare(at index: Int, with seen: InstanceFact?, isGivenAway: Bool) {
     let instance = record.instances[index]
+    follow(at: index, seen)
     switch (instance.phase, seen) {
     case (.reserved, nil), (.retired, nil): return
     case (.lost, nil):
@@ -66,6 +67,19 @@ extension Absorber {
     case (.retired, _?): record.instances[index].phase = .stopping
     case (.checking, _?), (.warming, _?), (.serving, _?), (.draining, _?), (.stopping, _?): return
     }
+  }
+
+  /// Whether its program is up, as its host says.
+  private mutating func follow(at index: Int, _ seen: InstanceFact?) {
+    let instance = record.instances[index]
+    let down = instance.phase == .serving ? seen.flatMap(Downtime.init) : nil
+    guard down != instance.down else { return }
+    record.instances[index].down = down
+    guard let down, instance.down.map({ $0.isTriedAgain != down.isTriedAgain }) ?? true else { return }
+    events.append(
+      RecordEvent(
+        .warning, "instance-down", "\(record.service)/\(instance.number) on \(instance.host): \(down.description)",
+        instance: instance.number, host: instance.host))
   }
 
   /// An instance that no record tells of: it is drained and stopped like any other.
@@ -113,7 +127,9 @@ extension Absorber {
     suspectTasks()
     let counting = record.table.content?.split == nil ? [] : view.requiredGateways(record)
     record.rollout?.step?.unheard = counting
-    for index in record.gateways.indices { (record.gateways[index].reach, record.gateways[index].heard) = (.unknown, nil) }
+    for index in record.gateways.indices {
+      (record.gateways[index].reach, record.gateways[index].heard, record.gateways[index].refusal) = (.unknown, nil, nil)
+    }
     for index in record.hosts.indices { record.hosts[index].reach = .unknown }
   }
 }

@@ -143,7 +143,7 @@ struct Absorber {
       record.rollout?.progressAt = record.activeTime
     case .setTable(let id, let revision):
       changeGateway(id) {
-        ($0.reach, $0.heard) = (.reachable, true)
+        ($0.reach, $0.heard, $0.refusal) = (.reachable, true, nil)
         if $0.revision ?? revision <= revision { $0.revision = revision }
       }
     case .removeTable(let id):
@@ -205,10 +205,10 @@ struct Absorber {
       if let tries = record.backoffs.first(where: { $0.object == attempt.action.object })?.tries, tries >= 5 {
         record.rollout?.stoppedBy = failure
       }
-    case .setTable, .removeTable:
-      let tries = backOff(attempt.action.object)
+    case .setTable(let id, let revision): refused(revision, by: id, failure, attempt)
+    case .removeTable:
+      backOff(attempt.action.object)
       note(.failure, "table-refused", failure.message, attempt)
-      if tries >= 3 { count(CountedFailure(instance: nil, host: nil, failure: failure, condemnsRelease: false)) }
     case .hook(let point, let wave):
       note(.failure, "hook-failed", "\(point.rawValue): \(failure.message)", attempt)
       hookEnded(HookCall(point, wave: wave))
@@ -223,6 +223,24 @@ struct Absorber {
       let tries = backOff(attempt.action.object)
       note(.warning, "not-replicated", failure.message, attempt)
       if tries >= 3 { recorded() }
+    }
+  }
+
+  /// A gateway that does not take a table goes on with the one it has: that fails nothing and turns nothing round, and becomes a gate.
+  private mutating func refused(_ revision: Revision, by id: GatewayID, _ failure: Failure, _ attempt: Attempt) {
+    let former = record.gateway(id)?.refusal
+    let isKnown = former.map { $0.failure.message == failure.message } ?? false
+    let tries = (isKnown ? former?.tries ?? 0 : 0) + 1
+    changeGateway(id) {
+      $0.reach = .reachable
+      $0.refusal = TableRefusal(revision: revision, tries: tries, failure: failure)
+    }
+    backOff(attempt.action.object)
+    if tries <= TableRefusal.patience {
+      note(.failure, "table-refused", failure.message, attempt)
+    } else if let index = record.backoffs.firstIndex(where: { $0.object == attempt.action.object }) {
+      // It may be upgraded meanwhile, and nothing is told anew.
+      record.backoffs[index].notBefore = record.activeTime + .seconds(30)
     }
   }
 

@@ -93,6 +93,7 @@ struct Decider {
     moveInstances()
     departGateways()
     composeTable()
+    withdrawRefusedTable()
     sendTables()
     lookAtHosts()
     noteGate()

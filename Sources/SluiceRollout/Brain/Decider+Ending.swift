@@ -6,16 +6,32 @@ extension Decider {
   /// Counts a failure; past the budget the rollout turns round.
   mutating func count(_ failure: CountedFailure) {
     guard let rollout = record.rollout else { return }
-    record.rollout?.failures.append(failure)
+    remember(failure)
     let budget = policy.failureBudget.roundedDown(of: rollout.goal.replicas)
     switch rollout.direction {
     case .forward:
-      if rollout.failures.count + 1 > budget { turnRound(failure.failure, condemnsRelease: failure.condemnsRelease) }
+      if isForgiven(failure, rollout) { return }
+      if counted(rollout) + 1 > budget { turnRound(failure.failure, condemnsRelease: failure.condemnsRelease) }
     case .back:
       // Unreachable hosts cannot be brought back by trying; what fails on reachable ones is tried a few times.
       let tried = rollout.failures.count(where: wasTried) + 1
       if wasTried(failure), tried > budget + 3 { record.rollout?.stoppedBy = failure.failure }
     }
+  }
+
+  /// Those of its failures that its budget is for.
+  private func counted(_ rollout: Rollout) -> Int { rollout.failures.count { !isForgiven($0, rollout) } }
+
+  /// An operator who goes back wants to be there, with the hosts that there are.
+  private func isForgiven(_ failure: CountedFailure, _ rollout: Rollout) -> Bool { rollout.cause == "rollback" && !wasTried(failure) }
+
+  /// Failures that decide nothing any more are not kept for ever.
+  private mutating func remember(_ failure: CountedFailure) {
+    record.rollout?.failures.append(failure)
+    guard let failures = record.rollout?.failures, failures.count > 64, let old = failures.firstIndex(where: { !wasTried($0) }),
+      record.rollout.map({ !$0.direction.isForward || isForgiven(failures[old], $0) }) ?? false
+    else { return }
+    record.rollout?.failures.remove(at: old)
   }
 
   /// Whether the host was there, and trying again there is what may fail for ever.
@@ -37,10 +53,11 @@ extension Decider {
       record.rollout?.hooks.removeFirst()
       return progress()
     }
-    let waited = rollout.gate.map { "; its gate: \($0.description)" } ?? ""
+    let gate = rollout.gate ?? refusedTable
+    let waited = gate.map { "; its gate: \($0.description)" } ?? ""
     let failure = Failure(
       .readiness, "nothing got better for \(policy.progressDeadline) (progressDeadline)\(waited)",
-      remedy: record.nextStep ?? "sluice events \(record.service) shows what came last")
+      remedy: record.nextStep ?? gate?.remedy(service: record.service) ?? "sluice events \(record.service) shows what came last")
     note(.failure, "progress-deadline", failure.message)
     if rollout.direction.isForward {
       turnRound(failure, condemnsRelease: false)
@@ -67,7 +84,7 @@ extension Decider {
       record.rollout?.failures.append(CountedFailure(instance: nil, host: nil, failure: failure, condemnsRelease: condemnsRelease))
     }
     // Where the release stays, there is still a way back to the gateways that it came from.
-    let changesNothing = rollout.goal == rollout.origin && (rollout.formerPolicy?.route ?? policy.route) == policy.route
+    let changesNothing = leadsNowhereElse(rollout) && (rollout.formerPolicy?.route ?? policy.route) == policy.route
     if !byOperator, policy.onFailure == .pause || changesNothing {
       record.rollout?.stoppedBy = failure
       note(.failure, "rollout-stopped", failure.message)
@@ -86,7 +103,7 @@ extension Decider {
       }
     }
     var back = rollout.origin
-    back.renew = []
+    back.renew = record.givenUp(gateways: requiredGateways)
     // Secrets belong to the service, not to the release: they go back only where nothing but them was to change, or nothing has begun.
     if rollout.goal.release != rollout.origin.release, rollout.waves > 0 { back.secrets = rollout.goal.secrets }
     if let replicas = rollout.stableReplicas {
@@ -111,6 +128,14 @@ extension Decider {
     unwind(to: back, goesBack: true)
     note(byOperator ? .warning : .failure, "rollout-back", "going back: \(failure.message)")
     progress()
+  }
+
+  /// Going back would change nothing: what was down is all that was to be replaced.
+  private func leadsNowhereElse(_ rollout: Rollout) -> Bool {
+    guard rollout.goal.isSame(as: rollout.origin) else { return false }
+    if rollout.goal.renew.isEmpty { return true }
+    let left = rollout.goal.renew.compactMap { record.instance($0) }
+    return !left.isEmpty && left.allSatisfy { $0.down != nil }
   }
 
   /// The old release is placed, routed and stopped by the old manifest's rules, which it was well under; only the hooks stay the newest.
@@ -166,7 +191,7 @@ extension Decider {
         record.rollout?.failures.append(CountedFailure(instance: nil, host: nil, failure: failure, condemnsRelease: false))
         return finishWaves(rollout)
       }
-      if lost, !leaves, rollout.failures.count <= budget { return finishWaves(rollout) }
+      if lost, !leaves, counted(rollout) <= budget { return finishWaves(rollout) }
       turnRound(failure, condemnsRelease: false)
     } else if lost, !leaves {
       finishWaves(rollout)
@@ -182,8 +207,15 @@ extension Decider {
 
   /// Nothing is left to replace: it ends when all that stands is healthy.
   mutating func settle(_ rollout: Rollout) {
-    let unhealthy = record.instances.contains { $0.condemned == nil && $0.takesPlace && !$0.isServing }
+    let unhealthy = record.instances.contains { $0.condemned == nil && $0.takesPlace && !$0.isServing && !isAsItWas($0, rollout) }
     if !unhealthy { finishWaves(rollout) }
+  }
+
+  /// Who has the word to go back wants to be there: what was not well before need not get well first.
+  private func isAsItWas(_ instance: Instance, _ rollout: Rollout) -> Bool {
+    guard case .back(_, byOperator: true) = rollout.direction else { return false }
+    return instance.release == rollout.goal.release && instance.isSettled
+      && requiredGateways.contains { record.gateway($0)?.verdict(on: instance) == .unhealthy }
   }
 
   private mutating func finishWaves(_ rollout: Rollout) {
@@ -212,9 +244,10 @@ extension Decider {
       reached.renew = []
       if let release = rollout.goal.release {
         for index in record.releases.indices where record.releases[index].number == release { record.releases[index].status = .succeeded }
-        if let before = record.stable?.release, before != release { record.previous = before }
       }
+      let walked = record.walked
       if reached.release != nil { record.stable = reached } else { record.stable?.replicas = 0 }
+      if let release = reached.release { record.reach(release, along: walked, isRollback: rollout.cause == "rollback") }
       if rollout.cause == Absorber.removing { remove(rollout, lost: lost) }
     case .back(let because, _):
       result = rollout.waves == 0 || rollout.goal.release == nil ? .failed : .rolledBack
@@ -235,36 +268,32 @@ extension Decider {
     }
     record.ended = RolloutEnd(
       number: rollout.number, cause: rollout.cause, by: rollout.by, result: result, release: rollout.goal.release,
-      wanted: rollout.wanted, startedAt: rollout.startedAt, endedAt: wall, reason: reason, failures: rollout.failures,
-      judgement: rollout.judgement)
+      wanted: rollout.wanted, startedAt: rollout.startedAt, endedAt: wall, reason: reason, failures: Array(rollout.failures.suffix(20)),
+      judgement: rollout.judgement, byOperator: rollout.wentBackByWord ? true : nil)
     note(
       result == .succeeded ? .info : .warning, "rollout-ended", "\(rollout.cause) \(result.words)\(reason.isEmpty ? "" : ": \(reason)")"
     )
     record.rollout = nil
     record.backoffs = []
-    trimReleases()
+    record.trimReleases()
+    forgetHosts()
+  }
+
+  /// What the fleet does not have any more, and nothing is on.
+  private mutating func forgetHosts() {
+    let (view, used) = (view, Set(record.instances.map(\.host)))
+    record.hosts.removeAny { view.host($0.name) == nil && !used.contains($0.name) }
   }
 
   /// Nothing of it is left, but for what hosts hold that cannot be reached: then its route is away, and it can be removed again.
   private mutating func remove(_ rollout: Rollout, lost: [Instance]) {
     guard lost.isEmpty else { return record.routeGivenUp = true }
     record.removal = Removal(by: rollout.by, at: wall, successor: rollout.successor)
-    (record.stable, record.previous, record.scale) = (nil, nil, nil)
+    (record.stable, record.previous, record.way, record.scale) = (nil, nil, nil, nil)
     note(.info, "service-removed", "\(record.service) is removed\(rollout.successor.map { ": it goes on as \($0)" } ?? "")")
   }
 
   private func isWhole(_ rollout: Rollout) -> Bool {
     record.instances.count { $0.takesPlace && $0.condemned == nil } >= (rollout.goal.release == nil ? 0 : rollout.goal.replicas)
-  }
-
-  /// Five releases, every running one, the stable one and the one before are kept.
-  private mutating func trimReleases() {
-    var keep = Set(record.instances.map(\.release))
-    if let stable = record.stable?.release { keep.insert(stable) }
-    if let previous = record.previous { keep.insert(previous) }
-    let newest = record.releases.suffix(5).map(\.number)
-    record.releases.removeAll { release in
-      !keep.contains(release.number) && !newest.contains(release.number) && release.status == .succeeded
-    }
   }
 }

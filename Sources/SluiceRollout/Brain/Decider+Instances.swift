@@ -18,6 +18,10 @@ extension Decider {
         healthy = [Bool](repeating: false, count: record.instances.count)
       }
     }
+    if requiredGateways.isEmpty {
+      // Nobody but its host tells of one that no gateway asks.
+      for index in record.instances.indices where record.instances[index].down != nil { healthy[index] = false }
+    }
     for index in record.instances.indices where healthy[index] != (record.instances[index].healthySince != nil) {
       switch record.instances[index].phase {
       case .warming, .serving: break
@@ -32,6 +36,7 @@ extension Decider {
         }
       } else {
         record.instances[index].healthySince = now
+        if record.instances[index].down != nil, !requiredGateways.isEmpty { record.instances[index].down = nil }
         if instance.phase != .serving, instance.condemned == nil {
           record.instances[index].phase = .serving
           note(.info, "instance-serving", "\(name(instance)) serves release \(instance.release)", instance)
@@ -173,7 +178,8 @@ extension Decider {
   private mutating func retire(_ instance: Instance) -> Bool {
     switch instance.phase {
     case .reserved: return false
-    case .retired: return record.isRouted(instance.number) || !everyGatewayHasTheTable
+    case .retired:
+      return record.isRouted(instance.number) || !(everyGatewayHasTheTable || everyGateway { hasTheTable($0) || hasNeverLetIn(instance, $0) })
     case .starting, .checking:
       abandon(.instance(instance.number))
       // One that came back from a lost host may still be in a table.
@@ -218,7 +224,7 @@ extension Decider {
 
   /// Rule 3: acknowledged by every gateway, then nothing in flight at any, or the deadline, which counts from the acknowledgement.
   private mutating func drain(_ instance: Instance, revision: Revision, acknowledged: Milliseconds?) {
-    guard everyGateway({ $0.revision.map { $0 >= revision } ?? false }) else {
+    guard everyGateway({ ($0.revision.map { $0 >= revision } ?? false) || hasNeverLetIn(instance, $0) }) else {
       // A gateway that counts again, or has started anew without it, may have let requests in: the deadline begins with its word.
       if acknowledged != nil { change(instance.number) { $0.phase = .draining(revision: revision, acknowledged: nil) } }
       return
@@ -255,9 +261,13 @@ extension Decider {
   /// Whether every gateway that counts has acknowledged the newest table, or has forgotten the service where that was asked.
   var everyGatewayHasTheTable: Bool {
     guard !record.table.isEmpty else { return record.gateways.allSatisfy { $0.excluded || $0.revision == nil } }
-    let revision = record.table.revision
-    return everyGateway { $0.revision == revision }
+    return everyGateway { hasTheTable($0) }
   }
+
+  private func hasTheTable(_ state: GatewayState) -> Bool { state.revision == record.table.revision }
+
+  /// The same, or it refuses the table and may go on with the one that it has.
+  var everyGatewayStands: Bool { everyGatewayHasTheTable || everyGateway { hasTheTable($0) || mayStay($0) } }
 
   /// Whether each of the gateways whose word is needed is known, and so.
   private func everyGateway(_ isSo: (GatewayState) -> Bool) -> Bool {

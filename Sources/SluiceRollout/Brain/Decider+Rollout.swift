@@ -32,7 +32,7 @@ extension Decider {
     case .postDeploy:
       enter(.closing)
     case .closing:
-      if rollout.hooks.isEmpty, record.attempts.isEmpty, everyGatewayHasTheTable, departures == nil { close(rollout) }
+      if rollout.hooks.isEmpty, record.attempts.isEmpty, everyGatewayStands, departures == nil { close(rollout) }
     }
     guardDeadline()
   }
@@ -98,8 +98,10 @@ extension Decider {
     record.instances.removeAny { $0.condemned == nil && $0.phase == .reserved }
     if record.instances.contains(where: { $0.condemned == nil && $0.isExisting && !$0.isSettled }) { return }
     // Every gateway has the last table, and its word on health, before anything more is taken out. One that is silent is a gate (`noteGate`).
-    if !record.table.isEmpty, !everyGatewayHasTheTable || requiredGateways.contains(where: { isSilent($0) }) { return }
+    if !record.table.isEmpty, !everyGatewayStands || requiredGateways.contains(where: { isSilent($0) }) { return }
     let next = planner(rollout).next()
+    // Nothing more is begun where the tables for it are refused.
+    if refusedTable != nil, case .wave = next { return }
     // After the last wave there is nothing to rest for.
     if case .wave = next, let rest = rollout.restUntil, rest > now { return wake(at: rest) }
     if rollout.restUntil != nil { record.rollout?.restUntil = nil }
@@ -222,12 +224,21 @@ extension Decider {
       start(record.instances[index])
       return false
     case .serving:
-      guard let since = record.instances[index].healthySince else { return false }
+      guard let since = record.instances[index].healthySince else {
+        endOfProgram(record.instances[index])
+        return false
+      }
       let counted = since + policy.minHealthyTime
       if counted > now { wake(at: counted) }
       return counted <= now
     case .starting, .checking, .warming, .draining, .stopping, .retired, .lost: return false
     }
+  }
+
+  /// What has served and whose program is gone for good does not come back within any time.
+  private mutating func endOfProgram(_ instance: Instance) {
+    guard let down = instance.down, record.givenUp(gateways: requiredGateways).contains(instance.number) else { return }
+    fail(instance, Failure(.start, down.description, remedy: "sluice logs \(record.service)/\(instance.number) shows its last lines"))
   }
 
   private func isSilent(_ id: GatewayID) -> Bool { !(record.gateway(id)?.reach.isReachable ?? false) }

@@ -18,7 +18,9 @@ extension Decider {
       if audience.share != plan.share {
         guard isWell(audience.release) else { return change { $0.stage = .filling } }
         record.rollout?.audience?.share = plan.share
-        return note(.info, "split", "step \(step.index + 1): release \(audience.release) gets \(plan.share)")
+        note(.info, "split", "step \(step.index + 1): release \(audience.release) gets \(plan.share)")
+        if let words = record.stableIsDown { note(.warning, "stable-down", words) }
+        return
       }
       // The table of this pass says so; the time counts from when every gateway has it.
       guard isSent(plan.share) else { return }
@@ -77,7 +79,8 @@ extension Decider {
   }
 
   private mutating func ask(_ step: StepState, _ plan: StepPlan, _ why: String) {
-    let gate = Gate.approval(step: step.index + 1, plan.share, why)
+    let words = [why, record.stableIsDown ?? ""].filter { !$0.isEmpty }.joined(separator: "; ")
+    let gate = Gate.approval(step: step.index + 1, plan.share, words)
     record.rollout?.gate = gate
     guard step.asks == nil else { return }
     change { $0.asks = why }
@@ -99,7 +102,8 @@ extension Decider {
     guard let content = record.table.content, let release = record.rollout?.audience?.release else { return false }
     switch share {
     case .nobody: return content.idle?.contains(release) ?? true
-    case .users(let users): return content.split?.share == users
+    // Where the others' pool is gone, there is nothing to split.
+    case .users(let users): return content.split?.share == users || content.split == nil && content.sendsAll(to: release)
     case .shared: return true
     case .everybody: return !(content.idle?.contains(release) ?? false) && content.split == nil
     }

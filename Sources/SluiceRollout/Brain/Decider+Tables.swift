@@ -20,6 +20,9 @@ extension Decider {
     admit(to: &content)
     content.departures = departures
     let isNews = content != record.table.content
+    if isNews, let lone = lostSplit(content) {
+      note(.warning, "split", "release \(lone) gets all users: no instance of another release is left to send the others to")
+    }
     if isNews { raise(content) } else if isBehindGateways { raise(content) } else if takeBackFallBack() { raise(content) }
     // Both are in order of the instances' numbers.
     var target = targets.startIndex
@@ -94,7 +97,7 @@ extension Decider {
     }
     idle.sort()
     if !idle.isEmpty { content.idle = idle }
-    if case .users(let share) = audience.share, let user = policy.route?.user,
+    if case .users(let share) = audience.share, let user = policy.route?.user, !record.isAlone(audience, in: content),
       content.targets.contains(where: { $0.release == audience.release })
     {
       let split = split(audience, share, user, before: record.table.content?.split)
@@ -110,6 +113,14 @@ extension Decider {
     {
       content.preview = TablePreview(hosts: blueGreen.preview, release: audience.release)
     }
+  }
+
+  /// The release that all users go to from now on, since the others' pool is gone.
+  private func lostSplit(_ content: TableContent) -> ReleaseNumber? {
+    guard let split = record.table.content?.split, content.split == nil, let audience = record.rollout?.audience,
+      audience.release == split.release, case .users = audience.share, record.isAlone(audience, in: content)
+    else { return nil }
+    return split.release
   }
 
   private func split(_ audience: Audience, _ share: BasisPoints, _ user: UserKey, before: TableSplit?) -> TableSplit {
@@ -212,7 +223,7 @@ extension Decider {
         {
           abandon(.gateway(state.id))
         }
-        open(.setTable(state.id, record.table.revision))
+        if !isGivenUp(state) { open(.setTable(state.id, record.table.revision)) }
       }
     }
     let (known, occupied) = (gateways, occupied)
@@ -222,6 +233,10 @@ extension Decider {
   /// A gateway that does not answer stands in the way by name.
   mutating func noteGate() {
     guard record.isRolling, case nil = record.rollout?.gate else { return }
+    if let refused = refusedTable {
+      record.rollout?.gate = refused
+      return
+    }
     for id in routingGateways {
       guard let index = record.gateways.firstIndex(where: { $0.id == id }), case .unreachable(let why) = record.gateways[index].reach
       else { continue }

@@ -80,7 +80,8 @@ package struct WavePlanner {
     if keep.count > wanted {
       let surplus = surplusOf(keep, count: keep.count - wanted)
       leaving += surplus
-      staying = keep.filter { !surplus.contains($0) }
+      let goes = Set(surplus)
+      staying = keep.filter { !goes.contains($0) }
     }
     leaving = inOrderOfLeaving(leaving)
     let missing = wanted - staying.count
@@ -130,24 +131,21 @@ package struct WavePlanner {
     places.map { (isServing: record.instances[$0].isServing ? 1 : 0, host: hosts[$0], place: $0) }.sorted { $0 < $1 }.map(\.place)
   }
 
-  /// The ones whose going leaves the best spread: from the fullest rack, then the fullest host, newest first; unhealthy ones before all.
+  /// The ones of these places whose going leaves the best spread.
   private func surplusOf(_ places: [Int], count: Int) -> [Int] {
-    var left = places
-    var surplus: [Int] = []
-    for _ in 0..<count {
-      let inRack = Dictionary(grouping: left) { view.map.rack(ofHostAt: hosts[$0]) }.mapValues(\.count)
-      let onHost = Dictionary(grouping: left) { record.instances[$0].host }.mapValues(\.count)
-      func rank(_ place: Int) -> (Int, Int, Int, Int) {
-        let instance = record.instances[place]
-        return (
-          instance.isServing ? 1 : 0, -(inRack[view.map.rack(ofHostAt: hosts[place])] ?? 0), -(onHost[instance.host] ?? 0), -instance.number
-        )
+    var hostsOfNoFleet: [HostName: Int] = [:]
+    let candidates = places.map { place in
+      var host = hosts[place]
+      if host == FleetMap.nowhere {
+        let name = record.instances[place].host
+        host = hostsOfNoFleet[name] ?? -1 - hostsOfNoFleet.count
+        hostsOfNoFleet[name] = host
       }
-      guard let next = left.min(by: { rank($0) < rank($1) }) else { break }
-      surplus.append(next)
-      left.removeAll { $0 == next }
+      return Surplus.Candidate(
+        place: place, number: record.instances[place].number, isServing: record.instances[place].isServing,
+        rack: host < 0 ? -1 : view.map.rackOfHost[host], host: host)
     }
-    return surplus
+    return Surplus(of: candidates, count: count).chosen
   }
 
   /// A wave in the making.

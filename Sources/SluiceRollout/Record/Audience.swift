@@ -79,6 +79,16 @@ extension ServiceRecord {
     return audience.share == .shared
   }
 
+  /// Whether that release's instances are the only ones that a table could send new requests to, so that there are no two sides to split
+  /// users over. Whoever got them all in this way keeps them until others serve.
+  func isAlone(_ audience: Audience, in content: TableContent) -> Bool {
+    let new = content.targets.filter { !$0.draining }
+    guard new.contains(where: { $0.release == audience.release }) else { return false }
+    if !new.contains(where: { $0.release != audience.release && carriesUsers($0.release) }) { return true }
+    guard let before = table.content, before.split == nil, before.sendsAll(to: audience.release) else { return false }
+    return !instances.contains { $0.release != audience.release && serves($0) }
+  }
+
   /// Healthy, in every gateway's pool, not draining, and of a release that users are sent to: what the serving floor counts.
   package func serves(_ instance: Instance) -> Bool { instance.isServing && carriesUsers(instance.release) }
 
@@ -88,6 +98,15 @@ extension ServiceRecord {
     places.reserveCapacity(instances.count)
     for place in instances.indices where instances[place].isServing { places.append(place) }
     return rollout?.audience == nil ? places : places.filter { carriesUsers(instances[$0].release) }
+  }
+
+  /// That nobody answers the users who are not sent to the new release; nil: somebody does, or there are none.
+  package var stableIsDown: String? {
+    guard let rollout, rollout.direction.isForward, let audience = rollout.audience, audience.release == rollout.goal.release,
+      case .users = audience.share, let stable = rollout.origin.release,
+      !instances.contains(where: { $0.release == stable && $0.isServing })
+    else { return nil }
+    return "no instance of the stable release \(stable) serves, so nobody answers the other users until the new one is promoted"
   }
 
   /// The steps of the rollout under way.

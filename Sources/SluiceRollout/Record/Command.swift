@@ -32,8 +32,8 @@ package struct Command: Hashable, Codable, Sendable {
     case promote(full: Bool)
     /// Gives the new release this share of users, instead of its step's.
     case split(BasisPoints)
-    /// nil: the release before the one that runs.
-    case rollback(to: ReleaseNumber?)
+    /// nil: the release before the one that runs. `marksBad`: the one that is left is not to be applied again.
+    case rollback(to: ReleaseNumber?, marksBad: Bool? = nil)
     case scale(Int)
     /// nil: every instance.
     case restart(instance: Int?)

@@ -18,6 +18,8 @@ package struct Instance: Hashable, Codable, Sendable {
   package var healthySince: Milliseconds?
   /// The first table of those, up to the newest, that all give it new requests; nil while the newest does not.
   package var admittedBy: Revision?
+  /// Its program was not up when its host was looked at last; nil: it was, or nobody has looked.
+  package var down: Downtime?
 
   package init(
     number: Int, release: ReleaseNumber, host: HostName, address: String, port: Int, secrets: String, phase: InstancePhase = .reserved
@@ -77,7 +79,7 @@ extension [Instance] {
       && indices.allSatisfy { index in
         self[index].number == others[index].number && self[index].phase == others[index].phase
           && self[index].condemned == others[index].condemned && self[index].healthySince == others[index].healthySince
-          && self[index].admittedBy == others[index].admittedBy
+          && self[index].admittedBy == others[index].admittedBy && self[index].down == others[index].down
       }
   }
 }

@@ -15,6 +15,13 @@ package struct Goal: Hashable, Codable, Sendable {
     self.secrets = secrets
     self.renew = renew
   }
+
+  /// Whether the same is to stand in the end, whatever is replaced on the way.
+  package func isSame(as other: Goal) -> Bool {
+    var same = other
+    same.renew = renew
+    return same == self
+  }
 }
 
 /// A service on its way from one goal to another.
@@ -111,6 +118,9 @@ extension Rollout {
   /// How many instances the stable release shall have while the rollout goes by steps.
   package var stableWanted: Int { stableReplicas ?? origin.replicas }
 
+  /// Whether it goes back because an operator has said so.
+  var wentBackByWord: Bool { if case .back(_, byOperator: true) = direction { true } else { false } }
+
   /// New with each rollout, and the same on whatever machine it goes on.
   func salt(of service: ServiceName) -> String { "\(service)/\(number)" }
 }
@@ -202,6 +212,8 @@ package enum Gate: Hashable, Codable, Sendable {
   /// `onFailure: pause`, or going back failed too.
   case failed(Failure)
   case gatewayUnreachable(GatewayID, String)
+  /// A gateway does not take the newest table and goes on with an older one: why, and what mends it.
+  case tableRefused(GatewayID, String, remedy: String)
   /// Stopping one more would break the floor, because faults have taken some already.
   case servingFloor(serving: Int, floor: Int)
   case rackLossFloor(RackName, remaining: Int, floor: Int)
@@ -224,7 +236,7 @@ package enum Gate: Hashable, Codable, Sendable {
   /// Whether time or the world may open it without an operator.
   package var opensByItself: Bool {
     switch self {
-    case .gatewayUnreachable, .servingFloor, .rackLossFloor, .holding, .analysis: true
+    case .gatewayUnreachable, .tableRefused, .servingFloor, .rackLossFloor, .holding, .analysis: true
     case .after(_, let goesOn): goesOn
     case .window(_, let opens): opens != nil
     case .paused, .failed, .interrupted, .approval, .task, .frozen: false
@@ -235,14 +247,16 @@ package enum Gate: Hashable, Codable, Sendable {
   package var endsByTime: Bool {
     switch self {
     case .holding, .analysis, .after: true
-    case .paused, .failed, .gatewayUnreachable, .servingFloor, .rackLossFloor, .interrupted, .approval, .task, .window, .frozen: false
+    case .paused, .failed, .gatewayUnreachable, .tableRefused, .servingFloor, .rackLossFloor, .interrupted, .approval, .task, .window, .frozen:
+      false
     }
   }
 
-  /// Whether the wait counts towards `progressDeadline`: too few that serve may be the new release's own doing.
+  /// Whether the wait counts towards `progressDeadline`: too few that serve may be the new release's own doing, and a table that is refused the
+  /// manifest's.
   package var isCounted: Bool {
     switch self {
-    case .servingFloor, .rackLossFloor: true
+    case .servingFloor, .rackLossFloor, .tableRefused: true
     case .gatewayUnreachable, .paused, .failed, .interrupted, .holding, .analysis, .approval, .task, .after, .window, .frozen: false
     }
   }
@@ -253,6 +267,8 @@ package enum Gate: Hashable, Codable, Sendable {
     case .paused(let by): "paused by \(by)"
     case .failed(let failure): "stopped: \(failure.message)"
     case .gatewayUnreachable(let gateway, let why): "gateway \(gateway) does not answer (\(why))"
+    case .tableRefused(let gateway, let why, _): 
+      "the table is refused, and the one before it stands: \(why.hasPrefix("gateway \(gateway)") ? why : "gateway \(gateway): \(why)")"
     case .servingFloor(let serving, let floor):
       "\(serving) instances serve and the floor is \(floor): none may be taken out until others are healthy again"
     case .rackLossFloor(let rack, let remaining, let floor):
@@ -288,6 +304,8 @@ package enum Gate: Hashable, Codable, Sendable {
     case .failed: "sluice rollout retry \(service), or \(back)"
     case .gatewayUnreachable(let gateway, _):
       "bring \(gateway.host) back, or, when no user reaches it, sluice gateway exclude \(gateway.host)"
+    case .tableRefused(_, _, let remedy):
+      "\(remedy.isEmpty ? "put the route right in the manifest" : remedy), then sluice apply; \(goesBack)"
     case .rackLossFloor:
       "lower strategy.rolling.rackLossFloor, raise maxSurge or replicas; \(goesBack)"
     case .servingFloor: "sluice status \(service) shows which are unhealthy; \(goesBack)"
@@ -332,10 +350,12 @@ package struct RolloutEnd: Hashable, Codable, Sendable {
   package var failures: [CountedFailure]
   /// What the canary's analysis found, where it decided something.
   package var judgement: Judgement?
+  /// Going back was an operator's word; nil: it did not go back, or it went of itself.
+  package var byOperator: Bool?
 
   package init(
     number: Int, cause: String, by: String, result: Result, release: ReleaseNumber?, wanted: ReleaseNumber? = nil, startedAt: WallTime,
-    endedAt: WallTime, reason: String, failures: [CountedFailure], judgement: Judgement? = nil
+    endedAt: WallTime, reason: String, failures: [CountedFailure], judgement: Judgement? = nil, byOperator: Bool? = nil
   ) {
     self.number = number
     self.cause = cause
@@ -348,5 +368,6 @@ package struct RolloutEnd: Hashable, Codable, Sendable {
     self.reason = reason
     self.failures = failures
     self.judgement = judgement
+    self.byOperator = byOperator
   }
 }

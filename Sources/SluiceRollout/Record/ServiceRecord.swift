@@ -11,8 +11,15 @@ package struct ServiceRecord: Hashable, Codable, Sendable {
   package var releases: [Release]
   /// What the last rollout that succeeded has left: where a rollback goes, once there is a newer one.
   package var stable: Goal?
-  /// The release before `stable`.
+  /// The release before `stable`: where a rollback that names none goes to.
   package var previous: ReleaseNumber?
+  /// The releases that succeeded one after another up to the one that stands, without those that were gone back from; nil in records of
+  /// before this was kept.
+  package var way: [ReleaseNumber]?
+  /// Releases whose spec is no longer kept: those that failed, or were superseded. In order of their numbers; nil: none.
+  @Boxed package var past: [PastRelease]?
+  /// The number of the release that comes next; nil: the one after the last of `releases`.
+  package var nextRelease: Int?
   /// An operator's number of replicas, over the manifest's.
   package var scale: Int?
   /// In order of their numbers.
@@ -197,6 +204,8 @@ package struct GatewayState: Hashable, Codable, Sendable {
   package var heard: Bool?
   /// The service's users are moved away from it; nil: it belongs to the route.
   package var departure: Departure?
+  /// It does not take what it was given last; nil: it does, or was given nothing since.
+  package var refusal: TableRefusal?
 
   package init(id: GatewayID) {
     self.id = id
@@ -206,6 +215,13 @@ package struct GatewayState: Hashable, Codable, Sendable {
   }
 
   package func target(_ instance: Int) -> TargetFact? { targets.index(of: instance, by: \.instance).map { targets[$0] } }
+
+  /// Whether it has refused that table, or ones before it for the same reason, so often that asking again says nothing new.
+  package func refuses(_ revision: Revision) -> Bool {
+    guard let refusal, self.revision != revision else { return false }
+    return refusal.revision == revision && refusal.tries >= TableRefusal.patience
+  }
+
   func knows(_ instance: Int) -> Bool { targets.index(of: instance, by: \.instance) != nil }
 
   /// What it says of an instance: nothing while it cannot be asked, or while its table is from before the instance was let in.
@@ -231,154 +247,6 @@ package struct GatewayState: Hashable, Codable, Sendable {
   }
 
   package enum Verdict: Hashable, Sendable { case healthy, unhealthy, unknown }
-}
-
-/// The newest table that was decided.
-package struct TableState: Hashable, Codable, Sendable {
-  /// Its version rises with every change of `content`.
-  package var revision: Revision
-  @Boxed package var content: TableContent?
-
-  package init() { revision = Revision(epoch: 0, version: 0) }
-
-  /// Whether nothing is routed.
-  package var isEmpty: Bool { if case .none = content { true } else { false } }
-}
-
-/// A route's whole table: what each gateway is given, as `content(for:)` says.
-package struct TableContent: Hashable, Codable, Sendable {
-  package var route: Route
-  /// Of the newest release that is wanted, and of all that `checks` does not name.
-  package var readiness: ReadinessCheck
-  package var drain: DrainPolicy
-  /// In order of their instances.
-  package var targets: [TableTarget]
-  /// Requests wait, at most so long, while this stands.
-  package var hold: Milliseconds?
-  /// Releases that users are not sent to; nil: none.
-  package var idle: [ReleaseNumber]?
-  package var split: TableSplit?
-  package var preview: TablePreview?
-  /// Releases with another check, in order: each target is judged by what its own release promised. Nil: none.
-  package var checks: [TableCheck]?
-  /// The service whose requests come here as soon as any release of this table is not idle; nil: nobody's.
-  package var takesFrom: ServiceName?
-  /// Gateways that are left; nil: none.
-  package var departures: [TableDeparture]?
-
-  package init(route: Route, readiness: ReadinessCheck, drain: DrainPolicy, targets: [TableTarget], hold: Milliseconds?) {
-    self.route = route
-    self.readiness = readiness
-    self.drain = drain
-    self.targets = targets
-    self.hold = hold
-  }
-
-  package func target(_ instance: Int) -> TableTarget? { targets.index(of: instance, by: \.instance).map { targets[$0] } }
-
-  /// How the targets of a release are judged.
-  package func check(of release: ReleaseNumber) -> ReadinessCheck {
-    checks?.first { $0.release == release }?.readiness ?? readiness
-  }
-}
-
-/// How the targets of one release are judged.
-package struct TableCheck: Hashable, Codable, Sendable {
-  package let release: ReleaseNumber
-  package let readiness: ReadinessCheck
-
-  package init(release: ReleaseNumber, readiness: ReadinessCheck) {
-    self.release = release
-    self.readiness = readiness
-  }
-}
-
-/// Which users go to one release of a table.
-package struct TableSplit: Hashable, Codable, Sendable {
-  package var release: ReleaseNumber
-  package var share: BasisPoints
-  package var salt: String
-  /// The first table with these users: gateways count anew with each.
-  package var generation: Revision
-  package var user: UserKey
-  package var allow: [String]
-  package var deny: [String]
-  package var override: SplitOverride?
-  package var userWindow: Milliseconds
-  /// When gateways that hear of no controller send all users to the stable release, as long as so many of its targets serve.
-  package var fallBack: FallBack?
-
-  package struct FallBack: Hashable, Codable, Sendable {
-    package var after: Milliseconds
-    package var leastTargets: Int
-
-    package init(after: Milliseconds, leastTargets: Int) {
-      self.after = after
-      self.leastTargets = leastTargets
-    }
-  }
-
-  package init(
-    release: ReleaseNumber, share: BasisPoints, salt: String, generation: Revision, user: UserKey, allow: [String] = [],
-    deny: [String] = [], override: SplitOverride? = nil, userWindow: Milliseconds = .zero, fallBack: FallBack? = nil
-  ) {
-    self.release = release
-    self.share = share
-    self.salt = salt
-    self.generation = generation
-    self.user = user
-    self.allow = allow
-    self.deny = deny
-    self.override = override
-    self.userWindow = userWindow
-    self.fallBack = fallBack
-  }
-
-  /// Whether the same users go the same ways, so that counting goes on.
-  func sends(theSameAs other: TableSplit) -> Bool {
-    var same = other
-    same.generation = generation
-    same.fallBack = fallBack
-    return same == self
-  }
-}
-
-/// Host names that reach one release only.
-package struct TablePreview: Hashable, Codable, Sendable {
-  package var hosts: [String]
-  package var release: ReleaseNumber
-
-  package init(hosts: [String], release: ReleaseNumber) {
-    self.hosts = hosts
-    self.release = release
-  }
-}
-
-/// One instance as the table names it.
-package struct TableTarget: Hashable, Codable, Sendable {
-  package var instance: Int
-  package var release: ReleaseNumber
-  package var address: String
-  package var port: Int
-  package var draining: Bool
-
-  package init(instance: Int, release: ReleaseNumber, address: String, port: Int, draining: Bool) {
-    self.instance = instance
-    self.release = release
-    self.address = address
-    self.port = port
-    self.draining = draining
-  }
-
-  init(_ instance: Instance, draining: Bool) {
-    self.init(instance: instance.number, release: instance.release, address: instance.address, port: instance.port, draining: draining)
-  }
-
-  /// Whether it is what `init(_:draining:)` would make.
-  func names(_ instance: Instance, draining: Bool) -> Bool {
-    self.instance == instance.number && self.draining == draining && port == instance.port && release == instance.release
-      && address == instance.address
-  }
 }
 
 /// When an object may be tried again.

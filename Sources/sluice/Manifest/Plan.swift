@@ -6,7 +6,8 @@ import SluiceModel
 import SluiceRollout
 import SluiceStore
 
-/// `sluice plan -f PATH…`: what apply would do, wave by wave. It asks no host: it plans on what the state knows.
+/// `sluice plan -f PATH…`: what apply would do, wave by wave. It plans on what the state knows; gateways are asked what is healthy, and hosts
+/// only of what is not.
 struct PlanCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "plan", abstract: "What apply would do, wave by wave: exit 0 nothing, 2 changes, 1 cannot be done.")
@@ -15,6 +16,8 @@ struct PlanCommand: AsyncParsableCommand {
   @OptionGroup var output: OutputOptions
   @Flag(help: "Plan a release that is marked bad all the same.")
   var force = false
+  @Flag(help: "Plan on what the state of this machine says, and ask nobody.")
+  var recorded = false
 
   func validate() throws {
     if common.files.isEmpty { throw ValidationError("Say which manifests: -f PATH…") }
@@ -30,7 +33,8 @@ struct PlanCommand: AsyncParsableCommand {
     let unnamed = FleetCheck.unnamed(workspace, try store?.load(workspace.fleet.name).records ?? [])
     for line in gateways + unnamed { console.say(line) }
     let manifests = workspace.services.sorted(by: Planner.order)
-    for (manifest, plan) in zip(manifests, try await Planner(workspace).plans(manifests, force: force)) {
+    let planner = try Planner(workspace, seen: recorded ? [:] : try await Planner.look(workspace, common))
+    for (manifest, plan) in zip(manifests, await planner.plans(manifests, force: force)) {
       do {
         plans.append(try plan.get())
       } catch let refusal as Refusal {
@@ -57,15 +61,37 @@ struct Planner {
   private let records: [ServiceRecord]
   private let engine: Engine
   private let store: SQLiteStore?
+  private let seen: [ServiceName: [Input]]
 
-  init(_ workspace: Workspace) throws {
+  /// `seen` is what hosts and gateways show of services that have something down.
+  init(_ workspace: Workspace, seen: [ServiceName: [Input]]) throws {
     self.workspace = workspace
+    self.seen = seen
     store = try workspace.reader()
     let stored = try store?.load(workspace.fleet.name) ?? StoredFleet()
     records = stored.records
     var engine = Engine(fleet: workspace.fleet, gateways: workspace.gateways, records: stored.records, cordons: stored.cordons)
     engine.declare(workspace.services.map(\.policy))
     self.engine = engine
+  }
+
+  /// What is down of the services in these manifests. Who does not answer within 2 seconds is taken to be as recorded.
+  static func look(_ workspace: Workspace, _ common: CommonOptions) async throws -> [ServiceName: [Input]] {
+    let reader = ServiceReader(workspace: workspace, service: nil, files: common.files)
+    let names = Set(workspace.services.map(\.policy.name))
+    let records = try reader.records().filter { names.contains($0.service) }
+    if records.allSatisfy(\.instances.isEmpty) { return [:] }
+    let ids = ServiceReader.gateways(records)
+    let answers = ids.isEmpty ? [:] : try await GatewaySurvey.with(workspace) { survey in await survey.ask(ids) }
+    let services = try reader.services(answers).filter { names.contains($0.service) }
+    let facts = await InstanceSurvey(workspace: workspace).look(services)
+    var seen: [ServiceName: [Input]] = [:]
+    for now in services {
+      guard let facts = facts[now.service] else { continue }
+      // Their generation is not asked for, and they are the newest there is.
+      seen[now.service] = facts.map { .host($0) } + now.seen
+    }
+    return seen
   }
 
   /// The most important tier first, then by name.
@@ -115,6 +141,6 @@ struct Planner {
       id: "plan", by: "plan", at: WallTime(milliseconds: 0),
       verb: .apply(
         policy: built.policy, digest: built.digest, spec: built.spec, secrets: built.secrets, force: force, dropsScale: dropsScale))
-    return (Rehearsal(engine: engine, service: service, past: PastWaves(events)), command)
+    return (Rehearsal(engine: engine, service: service, past: PastWaves(events), seen: seen[service] ?? []), command)
   }
 }

@@ -27,6 +27,7 @@ struct CanaryView {
       let names = fallenBack.map(\.description).joined(separator: ", ")
       lines.append("  NO CONTROLLER WAS HEARD: \(names) \(fallenBack.count == 1 ? "sends" : "send") all users to stable meanwhile")
     }
+    if let words = record.stableIsDown { lines.append("  STABLE IS DOWN: \(words): sluice rollout promote \(record.service) --full") }
     if let analysis = rollout.analysis {
       lines.append("  new \(audience.release): \(Self.text(analysis.step.canary))")
       lines.append("  stable \(rollout.origin.release ?? ReleaseNumber(0)): \(Self.text(analysis.step.stable))")

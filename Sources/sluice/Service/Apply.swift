@@ -25,8 +25,9 @@ struct Apply: AsyncParsableCommand {
   func run() async throws {
     let console = Console()
     let workspace = try Workspace.load(common, console)
-    let planner = try Planner(workspace)
-    let manifests = planner.inOrderOfGiving(workspace.services)
+    let planner = try Planner(workspace, seen: change.yes ? [:] : try await Planner.look(workspace, common))
+    let manifests = try startable(planner.inOrderOfGiving(workspace.services), workspace, console)
+    if manifests.isEmpty, !workspace.services.isEmpty { return console.say("nothing was done") }
     let rescaled = try replicasOfManifest(manifests, workspace, console)
     for line in FleetCheck.unnamed(workspace, try workspace.reader()?.load(workspace.fleet.name).records ?? []) { console.say(line) }
     if !change.yes {
@@ -74,6 +75,7 @@ struct Apply: AsyncParsableCommand {
         throw error
       }
       await warnOfSwitches(requests.map(\.service), session)
+      workspace.pruneArtifacts()
     }
   }
 
@@ -101,6 +103,26 @@ struct Apply: AsyncParsableCommand {
           $0.service == manifest.policy.name && $0.rollout == nil && $0.policy.asDeclared == ReleaseBuilder.policy(of: manifest)
         }
       }
+  }
+
+  /// Without the services that an operator has stopped on purpose and is not to see started by this.
+  private func startable(
+    _ manifests: [ServiceManifest], _ workspace: Workspace, _ console: Console
+  ) throws -> [ServiceManifest] {
+    let records = try workspace.reader()?.load(workspace.fleet.name).records ?? []
+    return manifests.filter { manifest in
+      let service = manifest.policy.name
+      guard manifest.policy.replicas > 0, let record = records.first(where: { $0.service == service }), record.isStoppedOnPurpose else {
+        return true
+      }
+      let stop = record.ended.flatMap { $0.cause == "stop" ? " by \($0.by) at \(TimeText.utc($0.endedAt))" : nil } ?? ""
+      let what = "\(service) was stopped on purpose\(stop)"
+      if change.yes || !console.asksPeople {
+        console.say("\(what): this apply starts it")
+        return true
+      }
+      return console.confirms("\(what). Start it with this apply? Otherwise it is left out.")
+    }
   }
 
   /// The services whose number of replicas is the manifest's again, although an operator has set another by `sluice scale`.

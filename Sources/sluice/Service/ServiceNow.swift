@@ -7,7 +7,7 @@ import SluiceTraffic
 
 /// One service as it stands now: what the record decided, and what the gateways say of it.
 struct ServiceNow {
-  let record: ServiceRecord
+  var record: ServiceRecord
   /// By gateway of the record; nil when nothing was asked.
   var answers: [GatewayID: GatewayAnswer]?
   /// When the record last had something to tell; nil when nothing says so.

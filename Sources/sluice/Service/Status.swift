@@ -9,7 +9,9 @@ import Synchronization
 struct Status: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "What stands, what runs, what it waits for and what to type.",
-    discussion: "The services' gateways are asked how they stand now, for 2 seconds at most; --recorded asks nobody.")
+    discussion:
+      "The services' gateways are asked how they stand now, and the hosts of what they call unhealthy, for 2 seconds each at most; --recorded asks nobody."
+  )
 
   @Argument(help: "One service; without it, all.")
   var service: String?
@@ -39,7 +41,8 @@ struct Status: AsyncParsableCommand {
     try await GatewaySurvey.with(workspace) { survey in
       if !watch {
         let answers = await survey.ask(ServiceReader.gateways(records))
-        return try await show(reader, console) { answers }
+        let facts = await InstanceSurvey(workspace: workspace).look(try reader.services(answers))
+        return try await show(reader, console, facts) { answers }
       }
       let latest = LatestAnswers(await survey.ask(ServiceReader.gateways(records)))
       let asking = Task { await latest.keep(reader, survey) }
@@ -49,12 +52,15 @@ struct Status: AsyncParsableCommand {
   }
 
   /// Once, or with `--watch` whenever something has changed.
-  private func show(_ reader: ServiceReader, _ console: Console, _ answers: () -> [GatewayID: GatewayAnswer]?) async throws {
+  private func show(
+    _ reader: ServiceReader, _ console: Console, _ facts: [ServiceName: [HostFact]] = [:], _ answers: () -> [GatewayID: GatewayAnswer]?
+  ) async throws {
     var last: [String]?
     var area = LiveArea()
     let redraws = watch && output.output == .text && console.drawsResults
     repeat {
-      let services = try reader.services(answers())
+      var services = try reader.services(answers())
+      for index in services.indices { services[index].take(facts[services[index].service] ?? []) }
       let text = try lines(services)
       if redraws {
         if text != last { console.putResult(area.text(above: [], lines: text.map { LiveArea.Line($0) }, size: .of(STDOUT_FILENO))) }

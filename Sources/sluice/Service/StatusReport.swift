@@ -14,6 +14,10 @@ struct StatusReport: Codable {
     var phase: String
     var serving: Bool
     var inFlight: Int
+    /// How its program ended, where its host has told that it is down.
+    var down: String?
+    var downSince: WallTime?
+    var exitStatus: Int?
   }
 
   struct RolloutReport: Codable {
@@ -101,7 +105,9 @@ struct StatusReport: Codable {
       InstanceReport(
         instance: "\(record.service)/\(instance.number)", release: instance.release.number, host: instance.host.rawValue,
         address: instance.address, port: instance.port, phase: now.word(instance), serving: now.isServing(instance),
-        inFlight: now.inFlight(instance))
+        inFlight: now.inFlight(instance), down: now.isServing(instance) ? nil : instance.down?.description,
+        downSince: now.isServing(instance) ? nil : instance.down?.end?.since,
+        exitStatus: now.isServing(instance) ? nil : instance.down?.end?.exitStatus)
     }
     gateways = record.gateways.map { gateway in
       let status = now.answer(gateway.id)
@@ -119,6 +125,6 @@ struct StatusReport: Codable {
         gateways: $0.gateways.map(\.description))
     }
     actedSince = now.acted
-    badReleases = record.releases.compactMap { if case .bad = $0.status { $0.number.number } else { nil } }
+    badReleases = record.badReleases.map(\.number.number)
   }
 }

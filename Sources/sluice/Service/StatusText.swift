@@ -84,7 +84,7 @@ enum StatusText {
     if now.answers != nil, !now.wasAsked { lines.append("  \(recorded(now)): it is behind no gateway that could be asked") }
     for instance in record.instances {
       let inFlight = now.inFlight(instance)
-      let more = [inFlight > 0 ? "\(inFlight) in flight" : nil, now.trouble(instance)].compactMap { $0 }.joined(separator: ", ")
+      let more = [inFlight > 0 ? "\(inFlight) in flight" : nil, downtime(instance, now), now.trouble(instance)].compactMap { $0 }.joined(separator: ", ")
       lines.append(
         "  \(pad("\(record.service)/\(instance.number)", 12)) \(pad("\(instance.release)", 5)) \(pad(instance.host.rawValue, 10)) "
           + "\(pad("\(instance.address):\(instance.port)", 22)) \(pad(now.word(instance), 10)) \(more)")
@@ -92,6 +92,13 @@ enum StatusText {
     for gateway in record.gateways { lines.append("  gateway \(gateway.id): \(text(gateway, now))\(gateway.excluded ? ", excluded" : "")") }
     lines += badReleases(record)
     return lines.map { String($0.reversed().drop { $0 == " " }.reversed()) }
+  }
+
+  /// Since when its program is down and how it ended, as its host has told; nil where it serves.
+  static func downtime(_ instance: Instance, _ now: ServiceNow) -> String? {
+    guard let down = instance.down, !now.isServing(instance) else { return nil }
+    let since = down.end?.since.map { "down since \(TimeText.utc($0)): " } ?? "down: "
+    return since + down.description
   }
 
   /// What its rollout does and waits for, and what to type next; or how the last one ended.
@@ -137,7 +144,7 @@ enum StatusText {
 
   /// The newest ones; no reason is longer than a line.
   private static func badReleases(_ record: ServiceRecord) -> [String] {
-    let bad = record.releases.compactMap { release in if case .bad(let why) = release.status { (release.number, why) } else { nil } }
+    let bad = record.badReleases
     let width = isatty(STDOUT_FILENO) == 1 ? LiveArea.Size.of(STDOUT_FILENO).columns : 160
     var lines = bad.suffix(badShown).reversed().map { number, why in
       let line = "  release \(number) is marked bad: \(why.split(separator: "\n", omittingEmptySubsequences: true).joined(separator: " "))"

@@ -254,7 +254,8 @@ final class FleetSession: Sendable {
     let text = OutcomeText(console: console)
     let records = try store.load(workspace.fleet.name).records
     for (service, outcome) in outcomes.sorted(by: { $0.key < $1.key }) {
-      text.tell(service, outcome, next: records.first { $0.service == service }?.nextStep, idle: idle)
+      let record = records.first { $0.service == service }
+      text.tell(service, outcome, next: record?.nextStep, idle: idle, besides: record?.notAsAsked(in: workspace.fleet) ?? [])
     }
     for (service, failure) in passedOver.withLock({ $0 }) { text.tellPassedOver(service, failure) }
     if change.verbose { console.say(ExecText.summary(hosts.statistics, events: requests.count)) }

@@ -6,12 +6,14 @@ import SluiceRollout
 struct OutcomeText {
   let console: Console
 
-  /// `idle` takes the place of that there was nothing to do; nothing is said where it is empty. `next` is what the record says to type at a gate.
-  func tell(_ service: ServiceName, _ outcome: FleetRunner.Outcome, next: String? = nil, idle: String? = nil) {
+  /// `idle` takes the place of that there was nothing to do; nothing is said where it is empty. `next` is what the record says to type at a gate;
+  /// `besides` is what is not as asked although nothing was to be done.
+  func tell(_ service: ServiceName, _ outcome: FleetRunner.Outcome, next: String? = nil, idle: String? = nil, besides: [String] = []) {
     switch outcome {
     case .done(nil):
-      let words = idle ?? "\(service): nothing to do, everything is as asked"
+      let words = idle ?? (besides.isEmpty ? "\(service): nothing to do, everything is as asked" : "\(service): nothing was done")
       if !words.isEmpty { console.say(words) }
+      if idle == nil { for line in besides { console.say(console.styled("warning: \(line)", .yellow)) } }
     case .done(let end?): tell(service, end)
     case .waiting(.failed(let failure)):
       let gate = Gate.failed(failure)
@@ -47,12 +49,15 @@ struct OutcomeText {
     switch end.result {
     case .succeeded: console.say(console.styled("\(end.cause) of \(release) succeeded", .green))
     case .degraded: tell("\(service): \(end.cause) of \(release) ended degraded", end)
+    case .rolledBack where end.byOperator == true && end.failures.isEmpty:
+      console.say("\(service): \(end.cause)\(tried(end)) was ended (\(end.reason)), and the fleet is back on \(release)")
     case .rolledBack:
-      let tried = end.wanted.flatMap { $0 == end.release ? nil : " of \($0)" } ?? ""
-      tell("\(service): \(end.cause)\(tried) \(end.failures.isEmpty ? "was ended" : "failed"), and the fleet is back on \(release)", end)
+      tell("\(service): \(end.cause)\(tried(end)) \(end.failures.isEmpty ? "was ended" : "failed"), and the fleet is back on \(release)", end)
     case .failed: tell("\(service): \(end.cause) failed, and nothing of it was left behind", end)
     }
   }
+
+  private func tried(_ end: RolloutEnd) -> String { end.wanted.flatMap { $0 == end.release ? nil : " of \($0)" } ?? "" }
 
   /// The result first, then each thing that went wrong; the reason apart only where it is none of these.
   private func tell(_ headline: String, _ end: RolloutEnd) {

@@ -1,8 +1,11 @@
 import ArgumentParser
 import Foundation
 import Glibc
+import SluiceEngine
+import SluiceLocal
 import SluiceManifest
 import SluiceModel
+import SluiceRollout
 import SluiceStore
 
 /// What a command works on: the fleet and gateways, from manifests or as last applied, and the services that the manifests declare.
@@ -78,6 +81,18 @@ struct Workspace {
   private static func known(in directory: StateDirectory) -> [FleetName] {
     let entries = (try? FileManager.default.contentsOfDirectory(atPath: directory.path)) ?? []
     return entries.filter { $0.hasSuffix(".sqlite") }.map { FleetName(String($0.dropLast(7))) }.sorted()
+  }
+
+  /// Removes packed artifacts that no release of any fleet in this state directory needs. Where one of them cannot be read, nothing is removed.
+  func pruneArtifacts() {
+    var kept: Set<Digest> = []
+    for name in Self.known(in: directory) {
+      guard let store = try? SQLiteStore(directory: directory.path, fleet: name, readOnly: true), let stored = try? store.load(name) else {
+        return
+      }
+      for record in stored.records { kept.formUnion(record.releases.map(\.spec.artifact)) }
+    }
+    ArtifactPacker(cacheDirectory: directory.artifacts).prune(keeping: kept)
   }
 
   /// The state, for reading. nil when nothing was ever applied.

@@ -1,0 +1,108 @@
+import SluiceModel
+import Testing
+
+@testable import SluiceRollout
+
+/// The fix for an outage goes out as a canary, while the stable release is dead.
+@Suite struct FixForwardTests {
+  private static let gateway = GatewayID(gateway: "edge", host: "g1")
+
+  private static func canary(_ steps: [CanaryStep] = [CanaryStep(users: BasisPoints(2_000), approve: true)]) throws -> Bench {
+    var bench = try CanaryTests.released(steps, replicas: 2)
+    bench.unhealthy = [1, 2]
+    for number in [1, 2] { bench.ended[number] = Downtime(isTriedAgain: false, end: EndedFact(.unsupervised)) }
+    bench.takeAgain()
+    try bench.apply(2)
+    bench.run { if case .approval? = $0.record.rollout?.gate { true } else { false } }
+    return bench
+  }
+
+  /// Every table that is decided names somebody for each of its sides.
+  private static func checkTable(_ bench: Bench) {
+    guard let content = bench.record.table.content, let split = content.split else { return }
+    let others = content.targets.contains { $0.release != split.release && !$0.draining && !(content.idle?.contains($0.release) ?? false) }
+    #expect(others, "table \(bench.record.table.revision) splits users, and nobody serves those it leaves")
+  }
+
+  @Test func `it begins, and says that nobody answers the others`() throws {
+    let bench = try Self.canary()
+    #expect(bench.record.table.content?.split?.share == BasisPoints(2_000))
+    #expect(bench.kinds().contains("stable-down"))
+    #expect(bench.record.rollout?.gate?.description.contains("no instance of the stable release @1 serves") == true)
+  }
+
+  @Test(arguments: [true, false])
+  func `promoted, it gets all users as soon as the others' pool is gone, and ends whole`(_ full: Bool) throws {
+    var bench = try Self.canary()
+    try bench.command(.promote(full: full))
+    var shares: [Int?] = []
+    bench.run { bench in
+      Self.checkTable(bench)
+      shares.append(bench.record.table.content?.split?.share.value)
+      return bench.record.rollout == nil
+    }
+    #expect(bench.record.ended?.result == .succeeded && bench.serving.count == 2)
+    #expect(bench.record.instances.allSatisfy { $0.release == ReleaseNumber(2) })
+    #expect(shares.last == .some(nil))
+  }
+
+  @Test func `aborted, the stable release comes up again before the canary goes`() throws {
+    var bench = try Self.canary()
+    try bench.command(.abort)
+    bench.run { bench in
+      Self.checkTable(bench)
+      #expect(!bench.serving.isEmpty, "somebody serves all the while")
+      return bench.record.rollout == nil
+    }
+    #expect(bench.record.ended?.result == .rolledBack && bench.record.ended?.byOperator == true)
+    #expect(bench.record.instances.map(\.release) == [ReleaseNumber(1), ReleaseNumber(1)] && bench.serving.count == 2)
+  }
+
+  @Test func `aborted after the old ones have gone, all users stay with the new release until the stable one serves`() throws {
+    var bench = try Self.canary()
+    try bench.command(.promote(full: true))
+    bench.run { $0.record.table.content?.split == nil && $0.record.instances.contains { $0.release == ReleaseNumber(2) && $0.isServing } }
+    try bench.command(.abort)
+    bench.run { bench in
+      Self.checkTable(bench)
+      let stable = bench.record.instances.contains { $0.release == ReleaseNumber(1) && $0.isServing }
+      if !stable { #expect(bench.record.table.content?.split == nil, "nobody is sent to what does not serve") }
+      return bench.record.rollout == nil
+    }
+    #expect(bench.record.ended?.result == .rolledBack && bench.serving.count == 2)
+  }
+
+  @Test func `where the stable release does not come up, going back stops at a gate and the canary goes on serving`() throws {
+    var bench = try Self.canary()
+    try bench.command(.abort)
+    for _ in 0..<12 {
+      bench.run { $0.open.contains { isCheck($0.action) } || $0.record.rollout?.stoppedBy != nil }
+      guard bench.record.rollout?.stoppedBy == nil else { break }
+      let check = try bench.attempt(isCheck)
+      bench.end(check, .failed(Failure(.start, "the database is away")))
+    }
+    bench.run()
+    guard case .failed(let failure)? = bench.record.rollout?.gate else {
+      Issue.record("it waits at \(String(describing: bench.record.rollout?.gate))")
+      return
+    }
+    #expect(failure.message == "the database is away")
+    #expect(bench.record.instances.contains { $0.release == ReleaseNumber(2) && $0.isServing })
+    try bench.apply(3)
+    bench.run { if case .approval? = $0.record.rollout?.gate { true } else { false } }
+    #expect(bench.record.instances.contains { $0.release == ReleaseNumber(3) && $0.isServing }, "a newer fix supersedes it")
+  }
+
+  @Test func `an abort ends where the stable release is as sick as it was, once nothing of the new one is left`() throws {
+    var bench = try CanaryTests.released([CanaryStep(users: BasisPoints(2_000), approve: true)], replicas: 2)
+    bench.unhealthy = [1, 2]
+    bench.takeAgain()
+    try bench.apply(2)
+    bench.unhealthy.insert(3)
+    bench.run { $0.record.instance(3)?.phase != .reserved }
+    try bench.command(.abort)
+    bench.run()
+    #expect(bench.record.rollout == nil, "it waits at \(String(describing: bench.record.rollout?.gate))")
+    #expect(bench.record.instances.map(\.number) == [1, 2])
+  }
+}
