@@ -36,9 +36,10 @@ import Testing
     bench.end(1, isTriedAgain: true)
     try bench.apply(1)
     #expect(bench.record.rollout == nil)
-    #expect(bench.record.notAsAsked(in: bench.view.fleet) == [
-      "shop/1 on a1 is down, its program has ended with exit status 1; it is about to be started again"
-    ])
+    #expect(
+      bench.record.notAsAsked(in: bench.view.fleet) == [
+        "shop/1 on a1 is down, its program has ended with exit status 1; it is about to be started again"
+      ])
     (bench.unhealthy, bench.ended) = ([], [:])
     bench.tell(.gateway(bench.fact(GatewayID(gateway: "edge", host: "g1"))))
     #expect(bench.serving == [1, 2, 3] && bench.record.instances.allSatisfy { $0.down == nil })

@@ -179,7 +179,8 @@ extension Decider {
     switch instance.phase {
     case .reserved: return false
     case .retired:
-      return record.isRouted(instance.number) || !(everyGatewayHasTheTable || everyGateway { hasTheTable($0) || hasNeverLetIn(instance, $0) })
+      return record.isRouted(instance.number)
+        || !(everyGatewayHasTheTable || everyGateway { hasTheTable($0) || hasNeverLetIn(instance, $0) })
     case .starting, .checking:
       abandon(.instance(instance.number))
       // One that came back from a lost host may still be in a table.

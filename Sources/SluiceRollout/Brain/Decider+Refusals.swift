@@ -5,7 +5,9 @@ extension Decider {
   /// The gate of a gateway that refuses the newest table, now and again.
   var refusedTable: Gate? {
     for id in routingGateways {
-      guard let gateway = record.gateway(id), gateway.refuses(record.table.revision), let failure = gateway.refusal?.failure else { continue }
+      guard let gateway = record.gateway(id), gateway.refuses(record.table.revision), let failure = gateway.refusal?.failure else {
+        continue
+      }
       return .tableRefused(id, failure.message, remedy: failure.remedy)
     }
     return nil
@@ -26,7 +28,8 @@ extension Decider {
 
   /// Whether the gateway may stay with the table that it has, while the rollout goes back: what that names is what is to stand.
   func mayStay(_ state: GatewayState) -> Bool {
-    guard state.refuses(record.table.revision), state.heard == true, state.reach.isReachable, record.rollout?.direction.isForward == false else {
+    guard state.refuses(record.table.revision), state.heard == true, state.reach.isReachable, record.rollout?.direction.isForward == false
+    else {
       return false
     }
     return state.targets.allSatisfy { fact in record.table.content?.target(fact.instance).map { !$0.draining } ?? false }

@@ -35,7 +35,9 @@ extension ServiceRecord {
     let wanted = [rollout?.goal.release, rollout?.origin.release].compactMap(\.self)
     let running = Set(instances.map(\.release))
     for release in releases.reversed() where !numbers.contains(release.number) {
-      if release.status == .succeeded || wanted.contains(release.number) || running.contains(release.number) { numbers.append(release.number) }
+      if release.status == .succeeded || wanted.contains(release.number) || running.contains(release.number) {
+        numbers.append(release.number)
+      }
     }
     return numbers.compactMap { release($0)?.digest }
   }

@@ -247,7 +247,8 @@ package enum Gate: Hashable, Codable, Sendable {
   package var endsByTime: Bool {
     switch self {
     case .holding, .analysis, .after: true
-    case .paused, .failed, .gatewayUnreachable, .tableRefused, .servingFloor, .rackLossFloor, .interrupted, .approval, .task, .window, .frozen:
+    case .paused, .failed, .gatewayUnreachable, .tableRefused, .servingFloor, .rackLossFloor, .interrupted, .approval, .task, .window,
+      .frozen:
       false
     }
   }
@@ -267,7 +268,7 @@ package enum Gate: Hashable, Codable, Sendable {
     case .paused(let by): "paused by \(by)"
     case .failed(let failure): "stopped: \(failure.message)"
     case .gatewayUnreachable(let gateway, let why): "gateway \(gateway) does not answer (\(why))"
-    case .tableRefused(let gateway, let why, _): 
+    case .tableRefused(let gateway, let why, _):
       "the table is refused, and the one before it stands: \(why.hasPrefix("gateway \(gateway)") ? why : "gateway \(gateway): \(why)")"
     case .servingFloor(let serving, let floor):
       "\(serving) instances serve and the floor is \(floor): none may be taken out until others are healthy again"

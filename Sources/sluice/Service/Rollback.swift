@@ -7,7 +7,8 @@ import SluiceStore
 /// `sluice rollback SERVICE [--to N] [--mark-bad]`
 struct Rollback: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Go back to the release before, and with each further rollback to the one before that; in mid-rollout the same as `rollout abort`.")
+    abstract:
+      "Go back to the release before, and with each further rollback to the one before that; in mid-rollout the same as `rollout abort`.")
 
   @Argument var service: String
   @Option(help: "The number of the release, as `sluice history` lists it.")

@@ -84,7 +84,8 @@ enum StatusText {
     if now.answers != nil, !now.wasAsked { lines.append("  \(recorded(now)): it is behind no gateway that could be asked") }
     for instance in record.instances {
       let inFlight = now.inFlight(instance)
-      let more = [inFlight > 0 ? "\(inFlight) in flight" : nil, downtime(instance, now), now.trouble(instance)].compactMap { $0 }.joined(separator: ", ")
+      let more = [inFlight > 0 ? "\(inFlight) in flight" : nil, downtime(instance, now), now.trouble(instance)].compactMap { $0 }.joined(
+        separator: ", ")
       lines.append(
         "  \(pad("\(record.service)/\(instance.number)", 12)) \(pad("\(instance.release)", 5)) \(pad(instance.host.rawValue, 10)) "
           + "\(pad("\(instance.address):\(instance.port)", 22)) \(pad(now.word(instance), 10)) \(more)")

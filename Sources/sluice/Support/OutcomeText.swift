@@ -52,7 +52,8 @@ struct OutcomeText {
     case .rolledBack where end.byOperator == true && end.failures.isEmpty:
       console.say("\(service): \(end.cause)\(tried(end)) was ended (\(end.reason)), and the fleet is back on \(release)")
     case .rolledBack:
-      tell("\(service): \(end.cause)\(tried(end)) \(end.failures.isEmpty ? "was ended" : "failed"), and the fleet is back on \(release)", end)
+      tell(
+        "\(service): \(end.cause)\(tried(end)) \(end.failures.isEmpty ? "was ended" : "failed"), and the fleet is back on \(release)", end)
     case .failed: tell("\(service): \(end.cause) failed, and nothing of it was left behind", end)
     }
   }
