@@ -187,7 +187,9 @@ import Testing
       await withTaskGroup(of: Void.self) { group in
         for service in services {
           group.addTask {
-            let table = content([target(1, port: gateway.port)])
+            var table = content([target(1, port: gateway.port)])
+            // A route has one owner.
+            table.route.hosts = ["\(service).example.com"]
             let result = await driver.setTable(table, revision: revision(1), service: service, fence: ann, gateway: edge)
             guard case .succeeded = result else {
               Issue.record("\(service): \(result)")
