@@ -74,7 +74,7 @@ import Testing
       agent.standardOutput = FileHandle.nullDevice
       try agent.run()
       defer {
-        agent.terminate()
+        kill(agent.processIdentifier, SIGKILL)
         agent.waitUntilExit()
       }
       try await eventually("the agent listens") { FileManager.default.fileExists(atPath: socket) }
