@@ -62,6 +62,16 @@ extension Scenario {
       case secondController
       /// The wall clock jumps; time goes on as before.
       case clockJump(Int64)
+      /// What every program needs is away: none that starts gets ready before it is back.
+      case dependencyDown
+      /// All releases that were ever started get sick, and only one that is newer gets ready.
+      case releasesDie
+      /// The programs on it have ended by themselves, and nothing starts them again.
+      case programsEnd(HostName)
+      /// Nothing can be written there: no space, no inodes, a file system mounted read-only.
+      case noWrites(HostName)
+      /// Whoever logs in gets no answer to anything.
+      case shellHangs(HostName)
     }
   }
 }
@@ -94,6 +104,11 @@ extension Scenario.Fault.Kind {
     case .controllerAbsent: .controllerAbsent
     case .secondController: .secondController
     case .clockJump: .clockJump
+    case .dependencyDown: .dependencyDown
+    case .releasesDie: .releasesDie
+    case .programsEnd: .programsEnd
+    case .noWrites: .noWrites
+    case .shellHangs: .shellHangs
     }
   }
 
@@ -123,12 +138,21 @@ extension Scenario.Fault.Kind {
     case checkFails = "check fails"
     case checkHangs = "check hangs"
     case checkInDoubt = "check in doubt"
+    case dependencyDown = "dependency down"
+    case releasesDie = "releases die"
+    case programsEnd = "programs end"
+    case noWrites = "nothing can be written"
+    case shellHangs = "shell hangs"
   }
 
   /// Those of tasks and checks.
   static let special: [Name] = [.taskFails, .taskCutOff, .checkFails, .checkHangs, .checkInDoubt]
+  /// Those that were imagined later.
+  static let widened: [Name] = [.dependencyDown, .releasesDie, .programsEnd, .noWrites, .shellHangs]
+  /// Those of a storm.
+  static let stormy: [Name] = Name.allCases.filter { !widened.contains($0) }
   /// Those that are drawn for every story; of the others each has its own.
-  static let common: [Name] = Name.allCases.filter { !special.contains($0) && $0 != .instancesGone }
+  static let common: [Name] = stormy.filter { !special.contains($0) && $0 != .instancesGone }
 
   /// One of that kind at one of the places.
   init(_ name: Name, host: HostName, edge: HostName, hours: Int64) {
@@ -158,6 +182,11 @@ extension Scenario.Fault.Kind {
       case .controllerAbsent: .controllerAbsent
       case .secondController: .secondController
       case .clockJump: .clockJump(hours * 3_600_000)
+      case .dependencyDown: .dependencyDown
+      case .releasesDie: .releasesDie
+      case .programsEnd: .programsEnd(host)
+      case .noWrites: .noWrites(host)
+      case .shellHangs: .shellHangs(host)
       }
   }
 
@@ -166,10 +195,10 @@ extension Scenario.Fault.Kind {
     switch self {
     case .hostCrash(let host), .hostCut(let host), .hostMute(let host), .gatewayCut(let host), .gatewayMute(let host),
       .gatewayCutInFlip(let host), .gatewayRestart(let host), .staleNews(let host), .flapping(let host), .diskFull(let host),
-      .portsTaken(let host), .slow(let host), .instancesGone(let host):
+      .portsTaken(let host), .slow(let host), .instancesGone(let host), .programsEnd(let host), .noWrites(let host), .shellHangs(let host):
       host
     case .hookFails, .hookHangs, .taskFails, .taskCutOff, .checkFails, .checkHangs, .checkInDoubt, .stateLost, .controllerAbsent,
-      .secondController, .clockJump:
+      .secondController, .clockJump, .dependencyDown, .releasesDie:
       nil
     }
   }

@@ -34,6 +34,12 @@ package enum Sabotage: String, Sendable, CaseIterable {
   case deadHostCondemns
   /// Rule 7: no failure is too many.
   case budgetIgnored
+  /// Rule 7: gateways call healthy what has died with its release.
+  case deadIsHealthy
+  /// Rule 2: a host on which nothing can be written says that it has stopped something.
+  case unwrittenIsDone
+  /// Rule 3: a gateway that refuses a table is taken at its word that it was asked.
+  case refusalIsYes
   /// Rule 7: every check of an analysis is taken as passed.
   case checkAssumed
   /// Rule 7: that a task cannot be undone is forgotten.
@@ -65,13 +71,13 @@ package enum Sabotage: String, Sendable, CaseIterable {
   package var rule: String {
     switch self {
     case .floorLessOne: "1"
-    case .capAndOne, .unknownIsGone: "2"
-    case .stopsBeforeAcknowledgement, .portReusedAtOnce, .otherServicesUnseen: "3"
+    case .capAndOne, .unknownIsGone, .unwrittenIsDone: "2"
+    case .refusalIsYes, .stopsBeforeAcknowledgement, .portReusedAtOnce, .otherServicesUnseen: "3"
     case .afterIgnored: "after"
     case .rackOrderIgnored, .rackLossIgnored, .skewIgnored: "4"
     case .saltChanges: "5"
     case .stableSpills, .sickIsHealthy: "6"
-    case .deadHostCondemns, .budgetIgnored, .checkAssumed, .wayBackForgotten: "7"
+    case .deadIsHealthy, .deadHostCondemns, .budgetIgnored, .checkAssumed, .wayBackForgotten: "7"
     case .taskRunAnew, .taskNotAwaited: "task"
     case .windowsIgnored: "windows"
     case .freezeForgotten: "freeze"

@@ -6,10 +6,13 @@ extension Scenario {
   package enum Harshness: Sendable {
     /// Nothing does: for plans and expectations.
     case calm
+    /// What was imagined at first: one gateway, honest hosts, one controller's machine at a time, one manifest for all releases.
     case faults
+    /// All that is imagined.
+    case world
   }
 
-  package init(seed: UInt64, harshness: Harshness = .faults) {
+  package init(seed: UInt64, harshness: Harshness = .world) {
     var random = Randomness(seed: seed &* 0x2545_F491_4F6C_DD1D &+ 1)
     let racks = random.integer(in: 1...3)
     let perRack = random.integer(in: 1...3)
@@ -21,10 +24,11 @@ extension Scenario {
     // A service that knows one port only has one place on each host, and needs one to spare.
     if replicas < hosts, random.happens(2_000) { policy.ports = PortRange(from: 8080, to: 8080) }
     releases = (0..<random.integer(in: 2...3)).map { $0 + 1 }
-    guard harshness == .faults else { return }
+    if harshness == .calm { return }
     worsen(&random)
     var others = Randomness(seed: seed &* 0x9FB2_1C65_1E98_DF25 &+ 1)
     extend(&others)
+    if harshness == .world { widen(seed) }
   }
 
   static func policy(replicas: Int, racks: Int, _ random: inout Randomness) -> ServicePolicy {

@@ -14,7 +14,7 @@ extension Scenario {
     if random.happens(1_500) { addStorm(&random) }
   }
 
-  private mutating func add(_ kind: Fault.Kind, in times: ClosedRange<Int>, lasting: ClosedRange<Int>, _ random: inout Randomness) {
+  mutating func add(_ kind: Fault.Kind, in times: ClosedRange<Int>, lasting: ClosedRange<Int>, _ random: inout Randomness) {
     faults.append(Fault(at: Int64(random.integer(in: times)), lasts: Int64(random.integer(in: lasting)), kind: kind))
   }
 
@@ -39,7 +39,7 @@ extension Scenario {
   private mutating func addStorm(_ random: inout Randomness) {
     let at = random.integer(in: 0...70_000)
     let names = fleet.hosts.filter { $0.slots > 0 }.map(\.name)
-    let kinds = Fault.Kind.Name.allCases
+    let kinds = Fault.Kind.stormy
     for _ in 0..<random.integer(in: 2...5) {
       guard let name = random.element(of: kinds) else { continue }
       let kind = Fault.Kind(
@@ -150,7 +150,7 @@ extension Scenario {
 
   /// Slots for all that both may have at once: whoever goes back finds a place. With tight ports there are hardly more of them than slots, and
   /// both services take them from the same few.
-  private mutating func makeRoom(tightPorts: Bool) {
+  mutating func makeRoom(tightPorts: Bool) {
     let hosts = fleet.hosts.count { $0.slots > 0 }
     let most = plans.reduce(0) { $0 + $1.policy.strategy.rules.bounds(replicas: $1.policy.replicas + 1).cap + 2 }
     let racks = fleet.racks.count { $0.hosts.contains { $0.slots > 0 } }

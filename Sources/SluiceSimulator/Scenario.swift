@@ -42,6 +42,10 @@ package struct Scenario: Sendable {
     package var flaws: [Int: Flaw] = [:]
     /// Which releases bring a task.
     package var tasks: [Int: PlannedTask] = [:]
+    /// What the manifests of later releases say otherwise than the first one.
+    package var changes: [Int: Change] = [:]
+    /// Which releases' tables gateways refuse for reasons of their own.
+    package var refusals: [Int: TableRefusal] = [:]
     /// Which minutes of the day lie outside the policy's windows, in UTC.
     package var closed = 0..<0
 
@@ -82,9 +86,10 @@ package struct Scenario: Sendable {
   }
 
   /// The order to apply a release.
-  package static func apply(_ release: Int, policy: ServicePolicy, task: ReleaseTask? = nil) -> Command.Verb {
-    var spec = ReleaseSpec(
-      artifact: Digest("artifact-\(release)"), run: RunSpec(command: ["shop"]), readiness: ReadinessCheck(probe: .tcp))
+  package static func apply(
+    _ release: Int, policy: ServicePolicy, task: ReleaseTask? = nil, readiness: ReadinessCheck = ReadinessCheck(probe: .tcp)
+  ) -> Command.Verb {
+    var spec = ReleaseSpec(artifact: Digest("artifact-\(release)"), run: RunSpec(command: ["shop"]), readiness: readiness)
     spec.task = task
     return .apply(policy: policy, digest: digest(release), spec: spec, secrets: "s\(release / 3)", force: false)
   }

@@ -59,6 +59,10 @@ struct Scene {
   /// When the newest counts of each gateway arrive.
   var trafficAt: [GatewayID: Int64] = [:]
   var startsOf: [Int: Int] = [:]
+  /// Releases, by their numbers in the record, that are sick, and until when.
+  var sick = Sickness()
+  /// How many tables gateways have refused for reasons of their own, by the release that they named.
+  var refusals: [Int: Int] = [:]
   /// In the order in which they began.
   var tasks: [SimulatedTask] = []
 
@@ -88,6 +92,16 @@ struct Scene {
   }
 
   var service: ServiceName { plan.policy.name }
+}
+
+/// Releases that have died together: what runs of them, and what is started of them.
+struct Sickness {
+  /// By their numbers in the record.
+  var releases: [Int] = []
+  var since: Int64 = 0
+  var until: Int64 = 0
+
+  func holds(_ release: ReleaseNumber, at time: Int64) -> Bool { time < until && releases.contains(release.number) }
 }
 
 extension Simulation {

@@ -110,8 +110,10 @@ extension Simulation {
 
   /// Whether something answers at the target's address.
   func runs(_ target: TableTarget) -> Bool {
-    guard let host = hostAt[target.address] else { return false }
-    return scene.hosts[host]?.powered == true && scene.hosts[host]?.instances[target.instance] != nil
+    guard let host = hostAt[target.address], scene.hosts[host]?.powered == true,
+      let instance = scene.hosts[host]?.instances[target.instance]
+    else { return false }
+    return !instance.hasEnded && instance.sickUntil <= time
   }
 
   /// What a gateway has counted goes to the controller: in order, and sometimes twice.

@@ -9,6 +9,15 @@ struct SimulatedHost {
     var port: Int
     /// When it starts to answer its probes; nil: never.
     var readyAt: Int64?
+    /// Its program has ended by itself, and nothing starts it again.
+    var hasEnded = false
+    /// Until when it is sick with all that is as old.
+    var sickUntil: Int64 = 0
+    /// What its release promises to answer.
+    var readiness = ReadinessCheck(probe: .tcp)
+
+    /// From when on it answers its probes; nil: never.
+    var readyFrom: Int64? { hasEnded ? nil : readyAt.map { max($0, sickUntil) } }
   }
 
   var powered = true
@@ -25,6 +34,10 @@ struct SimulatedHost {
   var copy: SimulatedCopy?
   /// No room for another release.
   var full = false
+  /// Nothing can be written there at all.
+  var isUnwritable = false
+  /// Whoever logs in gets no answer.
+  var hangs = false
   /// Its answers take long.
   var slow = false
   /// Ports that something else listens on.
@@ -33,19 +46,24 @@ struct SimulatedHost {
   var neighbours: [Int] = []
 
   /// What it is asked arrives.
-  var hears: Bool { powered && linked }
+  var hears: Bool { powered && linked && !hangs }
   var answers: Bool { hears && !mute }
 
   func facts(_ name: HostName) -> HostFact {
     HostFact(
-      host: name, generation: generation,
-      instances: instances.keys.sorted().map { InstanceFact(number: $0, port: instances[$0]?.port ?? 0, running: true) },
-      releases: releases.sorted(), listening: foreign + neighbours)
+      host: name, generation: generation, instances: instances.keys.sorted().compactMap(fact), releases: releases.sorted(),
+      listening: foreign + neighbours)
+  }
+
+  private func fact(of number: Int) -> InstanceFact? {
+    guard let instance = instances[number] else { return nil }
+    let ended = EndedFact(.exited, exitStatus: 0)
+    return InstanceFact(number: number, port: instance.port, running: !instance.hasEnded, ended: instance.hasEnded ? ended : nil)
   }
 
   func isReady(_ number: Int, at time: Int64) -> Bool {
-    guard powered, !flapping, let readyAt = instances[number]?.readyAt else { return false }
-    return readyAt <= time
+    guard powered, !flapping, let readyFrom = instances[number]?.readyFrom else { return false }
+    return readyFrom <= time
   }
 
   /// The same rule as the claim script's.

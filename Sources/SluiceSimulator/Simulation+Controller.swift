@@ -200,11 +200,13 @@ extension Simulation {
 
   /// The order to apply a release, every third one with new secrets.
   func applied(_ release: Int) -> Command.Verb {
-    var policy = sabotage?.policy(scene.plan.policy) ?? scene.plan.policy
+    let written = scene.plan.policy(of: release)
+    var policy = sabotage?.policy(written) ?? written
     if scene.isRackLossAllowed, case .rolling(var rolling) = policy.strategy {
       rolling.rackLossFloor = nil
       policy.strategy = .rolling(rolling)
     }
-    return Scenario.apply(release, policy: policy, task: scene.plan.tasks[release]?.task)
+    return Scenario.apply(
+      release, policy: policy, task: scene.plan.tasks[release]?.task, readiness: scene.plan.readiness(of: release))
   }
 }

@@ -21,10 +21,11 @@ extension Simulation {
       push(time + fault.lasts, .controllerStarts(after: incarnation))
     case .secondController: bringSecondController()
     case .clockJump(let milliseconds): clockOff = milliseconds
+    case .dependencyDown: dependencyUntil = max(dependencyUntil, time + fault.lasts)
     default: break
     }
     onEachScene {
-      $0.strike(fault.kind)
+      $0.strike(fault)
       for id in $0.scenario.gateway.processes where $0.scene.gateways[id]?.answers == false {
         $0.after(1_000...6_000, .gatewaySilent($0.incarnation, id))
       }
@@ -35,8 +36,8 @@ extension Simulation {
   }
 
   /// What a fault does to one service's part of hosts and gateways.
-  private mutating func strike(_ fault: Scenario.Fault.Kind) {
-    switch fault {
+  private mutating func strike(_ fault: Scenario.Fault) {
+    switch fault.kind {
     case .hostCrash(let host):
       scene.hosts[host]?.powered = false
       cutOffTasks(on: host)
@@ -57,10 +58,28 @@ extension Simulation {
     case .instancesGone(let host): scene.hosts[host]?.instances = [:]
     case .diskFull(let host): scene.hosts[host]?.full = true
     case .slow(let host): scene.hosts[host]?.slow = true
+    case .noWrites(let host): scene.hosts[host]?.isUnwritable = true
+    case .shellHangs(let host): scene.hosts[host]?.hangs = true
+    case .programsEnd(let host): endPrograms(on: host)
+    case .releasesDie: sicken(until: time + fault.lasts)
     case .gatewayCutInFlip, .portsTaken, .hookFails, .hookHangs, .taskFails, .taskCutOff, .checkFails, .checkHangs, .checkInDoubt,
       .stateLost,
-      .controllerAbsent, .secondController, .clockJump:
+      .controllerAbsent, .secondController, .clockJump, .dependencyDown:
       break
+    }
+  }
+
+  private mutating func endPrograms(on host: HostName) {
+    for number in (scene.hosts[host]?.instances.keys).map({ $0.sorted() }) ?? [] { scene.hosts[host]?.instances[number]?.hasEnded = true }
+  }
+
+  /// All that runs is sick, and what is started of the same releases too; a newer one gets ready.
+  private mutating func sicken(until: Int64) {
+    scene.sick = Sickness(releases: scene.startsOf.keys.sorted(), since: time, until: until)
+    for name in scene.hosts.keys.sorted() {
+      for number in (scene.hosts[name]?.instances.keys).map({ $0.sorted() }) ?? [] {
+        scene.hosts[name]?.instances[number]?.sickUntil = until
+      }
     }
   }
 
@@ -85,7 +104,7 @@ extension Simulation {
       scene.hosts[host]?.powered = true
       for number in (scene.hosts[host]?.instances.keys).map({ $0.sorted() }) ?? []
       where scene.hosts[host]?.instances[number]?.readyAt != nil {
-        scene.hosts[host]?.instances[number]?.readyAt = time + Int64(random.integer(in: 500...4_000))
+        scene.hosts[host]?.instances[number]?.readyAt = max(time, dependencyUntil) + Int64(random.integer(in: 500...4_000))
       }
     case .hostCut(let host): scene.hosts[host]?.linked = true
     case .gatewayCut(let host), .gatewayCutInFlip(let host): change(host) { $0.linked = true }
@@ -101,8 +120,10 @@ extension Simulation {
     case .diskFull(let host): scene.hosts[host]?.full = false
     case .portsTaken(let host): scene.hosts[host]?.foreign = []
     case .slow(let host): scene.hosts[host]?.slow = false
+    case .noWrites(let host): scene.hosts[host]?.isUnwritable = false
+    case .shellHangs(let host): scene.hosts[host]?.hangs = false
     case .instancesGone, .hookFails, .hookHangs, .taskFails, .taskCutOff, .checkFails, .checkHangs, .checkInDoubt, .stateLost,
-      .controllerAbsent, .secondController, .clockJump:
+      .controllerAbsent, .secondController, .clockJump, .dependencyDown, .releasesDie, .programsEnd:
       break
     }
   }

@@ -277,8 +277,9 @@ extension Simulation {
       || !allScenes { $0.idle.isEmpty && !$0.takesOver }
   }
 
+  /// What was lost with its host has been looked for again by whoever came after the host: until then something of it may run.
   private func isWhole(_ record: ServiceRecord) -> Bool {
-    guard let stable = record.stable else { return record.rollout == nil }
+    guard let stable = record.stable else { return record.rollout == nil && record.instances.isEmpty }
     return record.rollout == nil && record.instances.allSatisfy { $0.isServing } && record.instances.count == stable.replicas
       && record.instances.allSatisfy { $0.release == stable.release }
   }

@@ -76,6 +76,18 @@ extension Simulation {
       violate(
         "7", "release \(release.number) is marked bad for what happened on \(host), which does not answer: \(failure.failure.message)")
     }
+    checkBlameOfFix(before, after)
+  }
+
+  /// A release that fails while what it was to replace is dead, and everybody has seen that it is, is not marked bad.
+  private mutating func checkBlameOfFix(_ before: ServiceRecord, _ after: ServiceRecord) {
+    guard let origin = before.rollout?.origin.release, scene.sick.holds(origin, at: time), time - scene.sick.since > 10_000,
+      standingFaults == [.releasesDie], before.instances.contains(where: { $0.release == origin && $0.phase == .serving })
+    else { return }
+    for release in after.releases {
+      guard case .bad(let why) = release.status, before.release(release.number)?.status == .candidate else { continue }
+      violate("7", "release \(release.number) is marked bad (\(why)) while release \(origin), which it was to replace, is dead")
+    }
   }
 
   // MARK: Fence

@@ -18,6 +18,10 @@ extension Simulation {
       after(
         1...50, .answers(of, attempt, isFenced ? .failed(Failure(.fenced, "a newer fence stands")) : .succeeded(.nothing), nil))
     case .observe(let host), .stage(let host, _), .start(let host, _), .checkReady(let host, _), .stop(let host, _), .task(let host, _, _):
+      if scene.hosts[host]?.hangs == true, scene.hosts[host]?.powered == true, scene.hosts[host]?.linked == true {
+        let answer = attempt.action.looksOnly ? AttemptResult.unreachable("no answer within 10 s") : .inDoubt("no answer within 30 s")
+        return after(10_000...30_000, .answers(of, attempt, answer, nil))
+      }
       guard scene.hosts[host]?.hears == true else {
         return after(1_000...3_000, .answers(of, attempt, .unreachable("no route"), nil))
       }
@@ -56,6 +60,12 @@ extension Simulation {
       return after(
         wait(1...50, host), .answers(of, attempt, facts.map { .succeeded(.facts($0)) } ?? .unreachable("gone"), host))
     }
+    if sabotage == .unwrittenIsDone, scene.hosts[host]?.isUnwritable == true, case .stop = attempt.action {
+      return after(50...1_500, .answers(of, attempt, .succeeded(.nothing), host))
+    }
+    if scene.hosts[host]?.isUnwritable == true, case .checkReady = attempt.action {} else if scene.hosts[host]?.isUnwritable == true {
+      return after(wait(50...2_000, host), .answers(of, attempt, .failed(unwritable(attempt.action, host)), host))
+    }
     scene.hosts[host]?.generation += 1
     let generation = scene.hosts[host]?.generation ?? 0
     switch attempt.action {
@@ -75,7 +85,7 @@ extension Simulation {
       }
       start(of, attempt, host, instance, generation, record)
     case .checkReady(_, let number):
-      let ready = scene.hosts[host]?.instances[number]?.readyAt
+      let ready = scene.hosts[host]?.instances[number]?.readyFrom
       let deadline = time + record.policy.startTimeout.value
       if let ready, ready < deadline {
         push(max(time, ready) + Int64(random.integer(in: 1...1_500)), .answers(of, attempt, .succeeded(.nothing), host))
@@ -93,6 +103,18 @@ extension Simulation {
     }
   }
 
+  /// What comes back from a host on which nothing can be written.
+  private func unwritable(_ action: Action, _ host: HostName) -> Failure {
+    let kind: Failure.Kind =
+      switch action {
+      case .stage: .staging
+      case .stop: .stop
+      case .task: .task
+      default: .host
+      }
+    return Failure(kind, "nothing can be written on \(host): no space left on device")
+  }
+
   private mutating func start(
     _ of: Int, _ attempt: Attempt, _ host: HostName, _ instance: Instance, _ generation: UInt64,
     _ record: ServiceRecord
@@ -104,9 +126,11 @@ extension Simulation {
       let starts = (scene.startsOf[instance.release.number] ?? 0) + 1
       scene.startsOf[instance.release.number] = starts
       let bad = time < Simulation.mended && scene.plan.badReleases[instance.release.number].map { starts >= $0 } ?? false
-      let readyAt = bad ? nil : time + Int64(random.integer(in: 100...4_000))
+      let readyAt = bad ? nil : max(time, dependencyUntil) + Int64(random.integer(in: 100...4_000))
       scene.releaseOf[instance.number] = scenarioRelease(instance.release, in: record)
-      let running = SimulatedHost.Running(release: instance.release, port: port, readyAt: readyAt)
+      var running = SimulatedHost.Running(release: instance.release, port: port, readyAt: readyAt)
+      if scene.sick.holds(instance.release, at: time) { running.sickUntil = scene.sick.until }
+      running.readiness = record.release(instance.release)?.spec.readiness ?? running.readiness
       scene.hosts[host]?.instances[instance.number] = running
     }
     after(wait(20...800, host), .answers(of, attempt, .succeeded(.host(generation: generation)), host))
@@ -142,6 +166,10 @@ extension Simulation {
     if let standing = state.revision, let revision, revision < standing {
       return after(1...20, .answers(of, attempt, .failed(Failure(.gateway, "table \(revision) is older than \(standing)")), nil))
     }
+    if let content, let release = refused(content, by: id, record) {
+      let failure = Failure(.gateway, "\(id) refuses a table with release \(release): its own reasons")
+      return after(1...20, .answers(of, attempt, sabotage == .refusalIsYes ? .succeeded(.nothing) : .failed(failure), nil))
+    }
     let before = servingTruth()
     checkFence(fence, attempt.action, state.fence, at: "\(id)")
     scene.gateways[id]?.fence = fence
@@ -170,6 +198,19 @@ extension Simulation {
     if let facts = scene.gateways[id]?.facts(id, sabotage) { after(1...30, .answers(of, attempt, .succeeded(.gateway(facts)), nil)) }
   }
 
+  /// The release because of which the gateway refuses the table; nil: it takes it.
+  private mutating func refused(_ content: TableContent, by id: GatewayID, _ record: ServiceRecord) -> ReleaseNumber? {
+    guard !scene.plan.refusals.isEmpty else { return nil }
+    for target in content.targets where !target.draining {
+      guard let number = scenarioRelease(target.release, in: record), let refusal = scene.plan.refusals[number],
+        refusal.gateway.map({ $0 == id.host }) ?? true, refusal.times.map({ scene.refusals[number, default: 0] < $0 }) ?? true
+      else { continue }
+      scene.refusals[number, default: 0] += 1
+      return target.release
+    }
+    return nil
+  }
+
   /// A gateway probes all its targets.
   mutating func look(_ id: GatewayID) {
     guard let state = scene.gateways[id], state.running else { return }
@@ -179,11 +220,17 @@ extension Simulation {
       guard let host = hostAt[target.address] else { continue }
       if scene.hosts[host]?.isReady(target.instance, at: time) == true {
         healthy.insert(target.instance)
-      } else if let ready = scene.hosts[host]?.instances[target.instance]?.readyAt, ready > time {
+      } else if let ready = scene.hosts[host]?.instances[target.instance]?.readyFrom, ready > time {
         next = min(next ?? ready, ready)
       }
     }
     if let next { push(next + Int64(random.integer(in: 100...1_000)), .gatewayLooks(id)) }
+    if sabotage == .deadIsHealthy {
+      for target in state.content?.targets ?? [] {
+        let sickUntil = hostAt[target.address].flatMap { scene.hosts[$0]?.instances[target.instance]?.sickUntil } ?? 0
+        if sickUntil > time { healthy.insert(target.instance) }
+      }
+    }
     if healthy != state.healthy {
       scene.gateways[id]?.healthy = healthy
       tell(id)

@@ -100,6 +100,8 @@ package struct Simulation {
   var cordons: [HostName] = []
   var losesState = false
   var standingFaults: [Scenario.Fault.Kind.Name] = []
+  /// Until when what every program needs is away.
+  var dependencyUntil: Int64 = 0
   /// Gateways that will be cut off when the next flip has reached another one.
   var cutsInFlip: [HostName] = []
   var sent: [Action] = []

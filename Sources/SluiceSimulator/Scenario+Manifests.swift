@@ -1,0 +1,47 @@
+package import SluiceModel
+
+extension Scenario {
+  /// What the manifest of a release says otherwise than that of the first; nil: the same.
+  package struct Change: Hashable, Sendable {
+    package var readiness: ReadinessCheck?
+    package var replicas: Int?
+    package var ports: PortRange?
+    /// Of the route.
+    package var path: String?
+
+    package init() {}
+  }
+
+  /// A gateway that refuses the tables which name a release, for a reason of its own.
+  package struct TableRefusal: Hashable, Sendable {
+    /// nil: every one of them does.
+    package var gateway: HostName?
+    /// How many tables it refuses; nil: each.
+    package var times: Int?
+
+    package init(gateway: HostName?, times: Int?) {
+      self.gateway = gateway
+      self.times = times
+    }
+  }
+}
+
+extension Scenario.Plan {
+  /// What is brought in mid-rollout, or to mend what is there, has the newest manifest of all.
+  private func change(of release: Int) -> Scenario.Change? {
+    release < Scenario.superseding ? changes[release] : releases.last.flatMap { changes[$0] }
+  }
+
+  /// The manifest that comes with that release.
+  package func policy(of release: Int) -> ServicePolicy {
+    guard let change = change(of: release) else { return policy }
+    var changed = policy
+    if let replicas = change.replicas { changed.replicas = replicas }
+    if let ports = change.ports { changed.ports = ports }
+    if let path = change.path { changed.route?.path = path }
+    return changed
+  }
+
+  /// What that release promises to answer.
+  package func readiness(of release: Int) -> ReadinessCheck { change(of: release)?.readiness ?? ReadinessCheck(probe: .tcp) }
+}

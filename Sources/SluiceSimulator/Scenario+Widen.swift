@@ -1,0 +1,97 @@
+import SluiceModel
+import SluiceRollout
+
+/// What the world does beyond what was imagined at first, each kind drawn from numbers of its own: one kind more leaves the stories of the others
+/// as they are.
+extension Scenario {
+  private enum Dimension: UInt64 {
+    case programs = 1
+    case disks
+    case tables
+    case manifests
+  }
+
+  mutating func widen(_ seed: UInt64) {
+    draw(.programs, 1_000, seed) { $0.addPrograms(&$1) }
+    draw(.disks, 1_000, seed) { $0.addDisks(&$1) }
+    draw(.tables, 700, seed) { $0.addRefusals(&$1) }
+    draw(.manifests, 1_500, seed) { $0.addChanges(&$1) }
+  }
+
+  /// With the given share of 10 000.
+  private mutating func draw(_ dimension: Dimension, _ share: Int, _ seed: UInt64, _ body: (inout Scenario, inout Randomness) -> Void) {
+    var random = Randomness(seed: seed &* 0xD6E8_FEB8_6659_FD93 &+ dimension.rawValue &* 0xA076_1D64_78BD_642F)
+    if random.happens(share) { body(&self, &random) }
+  }
+
+  private func somewhere(_ random: inout Randomness) -> HostName {
+    random.element(of: fleet.hosts.filter { $0.slots > 0 }.map(\.name)) ?? "a1"
+  }
+
+  // MARK: Programs
+
+  /// Programs that cannot start for minutes, that end by themselves, and a release that dies while its fix is on the way.
+  private mutating func addPrograms(_ random: inout Randomness) {
+    switch random.integer(in: 0...1) {
+    case 0: add(.dependencyDown, in: 0...80_000, lasting: 20_000...240_000, &random)
+    case 1:
+      add(.releasesDie, in: 10_000...60_000, lasting: 30_000...200_000, &random)
+      // Now and then the fix is no good either.
+      let index = random.integer(in: 0...plans.count - 1)
+      if random.happens(4_000), let fix = random.element(of: Array(plans[index].releases.dropFirst())) {
+        plans[index].badReleases[fix] = random.integer(in: 1...2)
+      }
+    default:
+      for _ in 0..<random.integer(in: 1...2) { add(.programsEnd(somewhere(&random)), in: 5_000...90_000, lasting: 500...1_000, &random) }
+    }
+  }
+
+  // MARK: Disks and shells
+
+  private mutating func addDisks(_ random: inout Randomness) {
+    for _ in 0..<random.integer(in: 1...2) {
+      let host = somewhere(&random)
+      let kind = random.happens(6_000) ? Fault.Kind.noWrites(host) : .shellHangs(host)
+      add(kind, in: 0...90_000, lasting: 2_000...120_000, &random)
+    }
+  }
+
+  // MARK: Tables
+
+  /// Gateways refuse the tables of a release: once, a few times, or each of them.
+  private mutating func addRefusals(_ random: inout Randomness) {
+    let index = random.integer(in: 0...plans.count - 1)
+    guard let release = random.element(of: Array(plans[index].releases.dropFirst())) else { return }
+    let times = random.happens(5_000) ? nil : random.integer(in: 1...4)
+    plans[index].refusals[release] = TableRefusal(gateway: random.happens(5_000) ? random.element(of: gateway.hosts) : nil, times: times)
+  }
+
+  // MARK: Manifests
+
+  /// Later releases come with other checks, ports, replicas and paths, several of them at once.
+  private mutating func addChanges(_ random: inout Randomness) {
+    let index = random.integer(in: 0...plans.count - 1)
+    var change = Change()
+    for release in plans[index].releases {
+      if random.happens(6_000) {
+        change.readiness = ReadinessCheck(probe: .http(path: "/health/\(random.integer(in: 1...3))", status: 200))
+      }
+      if release > 1 { addPlace(to: &change, of: plans[index].policy, &random) }
+      plans[index].changes[release] = change
+    }
+    if plans[index].changes.values.contains(where: { $0.replicas ?? 0 > plans[index].policy.replicas }) { makeRoom(tightPorts: false) }
+  }
+
+  private func addPlace(to change: inout Change, of policy: ServicePolicy, _ random: inout Randomness) {
+    if random.happens(3_000) { change.path = "/\(random.integer(in: 1...3))" }
+    let ports = policy.ports
+    // A service that knows one port only has one place on each host.
+    guard ports.from < ports.to else { return }
+    if random.happens(3_000) {
+      let shift = random.integer(in: 1...4)
+      change.ports = PortRange(from: ports.from + shift, to: ports.to + shift)
+    }
+    if case .rolling(let rolling) = policy.strategy, rolling.rackLossFloor != nil { return }
+    if random.happens(3_000) { change.replicas = max(1, policy.replicas + random.integer(in: -1...1)) }
+  }
+}
