@@ -63,7 +63,8 @@ extension Simulation {
     if sabotage == .unwrittenIsDone, scene.hosts[host]?.isUnwritable == true, case .stop = attempt.action {
       return after(50...1_500, .answers(of, attempt, .succeeded(.nothing), host))
     }
-    if scene.hosts[host]?.isUnwritable == true, case .checkReady = attempt.action {} else if scene.hosts[host]?.isUnwritable == true {
+    if scene.hosts[host]?.isUnwritable == true, case .checkReady = attempt.action {
+    } else if scene.hosts[host]?.isUnwritable == true {
       return after(wait(50...2_000, host), .answers(of, attempt, .failed(unwritable(attempt.action, host)), host))
     }
     scene.hosts[host]?.generation += 1
