@@ -42,6 +42,7 @@ package struct CrashEnumeration: Sendable {
     var second = scenario.plan
     second.badReleases = [:]
     second.policy.name = "cart"
+    second.policy.route?.hosts = ["cart"]
     second.policy.replicas = 2
     second.policy.after = ["shop"]
     scenario.second = second

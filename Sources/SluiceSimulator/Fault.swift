@@ -72,6 +72,8 @@ extension Scenario {
       case noWrites(HostName)
       /// Whoever logs in gets no answer to anything.
       case shellHangs(HostName)
+      /// The copy of the record there is not what a controller has left.
+      case copyTampered(HostName, Scenario.Tampering)
     }
   }
 }
@@ -109,6 +111,7 @@ extension Scenario.Fault.Kind {
     case .programsEnd: .programsEnd
     case .noWrites: .noWrites
     case .shellHangs: .shellHangs
+    case .copyTampered: .copyTampered
     }
   }
 
@@ -143,12 +146,13 @@ extension Scenario.Fault.Kind {
     case programsEnd = "programs end"
     case noWrites = "nothing can be written"
     case shellHangs = "shell hangs"
+    case copyTampered = "copy tampered with"
   }
 
   /// Those of tasks and checks.
   static let special: [Name] = [.taskFails, .taskCutOff, .checkFails, .checkHangs, .checkInDoubt]
   /// Those that were imagined later.
-  static let widened: [Name] = [.dependencyDown, .releasesDie, .programsEnd, .noWrites, .shellHangs]
+  static let widened: [Name] = [.dependencyDown, .releasesDie, .programsEnd, .noWrites, .shellHangs, .copyTampered]
   /// Those of a storm.
   static let stormy: [Name] = Name.allCases.filter { !widened.contains($0) }
   /// Those that are drawn for every story; of the others each has its own.
@@ -187,6 +191,7 @@ extension Scenario.Fault.Kind {
       case .programsEnd: .programsEnd(host)
       case .noWrites: .noWrites(host)
       case .shellHangs: .shellHangs(host)
+      case .copyTampered: .copyTampered(host, .torn)
       }
   }
 
@@ -195,7 +200,8 @@ extension Scenario.Fault.Kind {
     switch self {
     case .hostCrash(let host), .hostCut(let host), .hostMute(let host), .gatewayCut(let host), .gatewayMute(let host),
       .gatewayCutInFlip(let host), .gatewayRestart(let host), .staleNews(let host), .flapping(let host), .diskFull(let host),
-      .portsTaken(let host), .slow(let host), .instancesGone(let host), .programsEnd(let host), .noWrites(let host), .shellHangs(let host):
+      .portsTaken(let host), .slow(let host), .instancesGone(let host), .programsEnd(let host), .noWrites(let host), .shellHangs(let host),
+      .copyTampered(let host, _):
       host
     case .hookFails, .hookHangs, .taskFails, .taskCutOff, .checkFails, .checkHangs, .checkInDoubt, .stateLost, .controllerAbsent,
       .secondController, .clockJump, .dependencyDown, .releasesDie:

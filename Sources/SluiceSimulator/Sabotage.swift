@@ -64,6 +64,18 @@ package enum Sabotage: String, Sendable, CaseIterable {
   case outcomeTwice
   /// Rule 10: what a gateway tells again counts again.
   case trafficTwice
+  /// Each target is judged by its own release's check: all are judged by the newest's.
+  case oneCheckForAll
+  /// Who may act: a claim that came to nothing is left standing at gateways.
+  case claimLeavesTraces
+  /// Whose route it is: nobody looks whether another service has it.
+  case routesUnseen
+  /// Who is believed: whoever has signed a copy.
+  case anySigner
+  /// Who is believed: a place that says how old its copy is.
+  case ageBelieved
+  /// Where the record lives: whoever takes the fence goes on from what its own database has.
+  case copiesUnseen
   /// Rule 11: the log of an instance that failed is kept as it is, with a secret in it.
   case secretKept
 
@@ -85,6 +97,11 @@ package enum Sabotage: String, Sendable, CaseIterable {
     case .outcomeLost, .holdByWallClock: "9"
     case .outcomeTwice, .trafficTwice: "10"
     case .secretKept: "11"
+    case .oneCheckForAll: "probe"
+    case .claimLeavesTraces: "claim"
+    case .routesUnseen: "route"
+    case .anySigner, .ageBelieved: "trust"
+    case .copiesUnseen: "copy"
     }
   }
 
@@ -92,6 +109,7 @@ package enum Sabotage: String, Sendable, CaseIterable {
   func policy(_ policy: ServicePolicy) -> ServicePolicy {
     var wrong = policy
     if self == .afterIgnored { wrong.after = nil }
+    if self == .routesUnseen { wrong.route?.hosts = [policy.name.rawValue] }
     if self == .skewIgnored { wrong.placement.maxSkew = nil }
     if self == .windowsIgnored { wrong.windows = nil }
     if self == .budgetIgnored { wrong.failureBudget = .count(1_000) }

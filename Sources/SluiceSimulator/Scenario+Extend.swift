@@ -131,6 +131,7 @@ extension Scenario {
     var policy = Scenario.policy(replicas: random.integer(in: 1...max(1, min(hosts.count, 4))), racks: racks, &random)
     // One that is decided before the first service, or after it.
     policy.name = random.happens(5_000) ? "cart" : "till"
+    policy.route?.hosts = [policy.name.rawValue]
     // The first knows one port only: that is its own.
     if plan.policy.ports.from == plan.policy.ports.to { policy.ports = PortRange(from: 8081, to: 8090) }
     var other = Plan(policy: policy, releases: releases)

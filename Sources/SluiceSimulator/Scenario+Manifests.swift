@@ -26,6 +26,30 @@ extension Scenario {
   }
 }
 
+extension Scenario.Change {
+  /// One of them, for whoever makes a story smaller.
+  struct Field: Sendable {
+    let isUnset: @Sendable (Scenario.Change) -> Bool
+    let unset: @Sendable (inout Scenario.Change?) -> Void
+  }
+
+  static let fields = [
+    Field(isUnset: { $0.readiness == nil }, unset: { $0?.readiness = nil }),
+    Field(isUnset: { $0.replicas == nil }, unset: { $0?.replicas = nil }),
+    Field(isUnset: { $0.ports == nil }, unset: { $0?.ports = nil }),
+    Field(isUnset: { $0.path == nil }, unset: { $0?.path = nil }),
+  ]
+
+  var words: String {
+    var words: [String] = []
+    if let readiness { words.append("readiness \(readiness.probe)") }
+    if let replicas { words.append("\(replicas) replicas") }
+    if let ports { words.append("ports \(ports.from) to \(ports.to)") }
+    if let path { words.append("path \(path)") }
+    return words.isEmpty ? "nothing else" : words.joined(separator: ", ")
+  }
+}
+
 extension Scenario.Plan {
   /// What is brought in mid-rollout, or to mend what is there, has the newest manifest of all.
   private func change(of release: Int) -> Scenario.Change? {

@@ -9,6 +9,9 @@ extension Scenario {
     case disks
     case tables
     case manifests
+    case copies
+    case turns
+    case routes
   }
 
   mutating func widen(_ seed: UInt64) {
@@ -16,6 +19,10 @@ extension Scenario {
     draw(.disks, 1_000, seed) { $0.addDisks(&$1) }
     draw(.tables, 700, seed) { $0.addRefusals(&$1) }
     draw(.manifests, 1_500, seed) { $0.addChanges(&$1) }
+    draw(.copies, 1_000, seed) { $0.addTampering(&$1) }
+    // Both want the same requests: the later one is refused.
+    if second != nil { draw(.routes, 1_500, seed) { scenario, _ in scenario.second?.policy.route?.hosts = [] } }
+    if second == nil { draw(.turns, 1_000, seed) { $0.addTurns(&$1) } }
   }
 
   /// With the given share of 10 000.
@@ -64,6 +71,23 @@ extension Scenario {
     guard let release = random.element(of: Array(plans[index].releases.dropFirst())) else { return }
     let times = random.happens(5_000) ? nil : random.integer(in: 1...4)
     plans[index].refusals[release] = TableRefusal(gateway: random.happens(5_000) ? random.element(of: gateway.hosts) : nil, times: times)
+  }
+
+  // MARK: Copies
+
+  /// Somebody forges copies of records, or brings old ones back; then the database is lost, or a colleague goes on.
+  private mutating func addTampering(_ random: inout Randomness) {
+    for _ in 0..<random.integer(in: 1...3) {
+      let place = random.happens(3_000) ? random.element(of: gateway.hosts) ?? "g1" : somewhere(&random)
+      let way = random.element(of: Tampering.allCases) ?? .forged
+      add(.copyTampered(place, way), in: 5_000...80_000, lasting: 500...1_000, &random)
+    }
+    if random.happens(5_000) { add(.stateLost, in: 20_000...90_000, lasting: 500...1_000, &random) }
+  }
+
+  /// Two people take turns, each on a machine of their own.
+  private mutating func addTurns(_ random: inout Randomness) {
+    turns = (0..<random.integer(in: 1...4)).map { _ in Int64(random.integer(in: 5_000...120_000)) }.sorted()
   }
 
   // MARK: Manifests

@@ -17,6 +17,8 @@ package struct Scenario: Sendable {
   package var crashes: [Int] = []
   /// It dies while it writes its commit of this number: that is lost, and nothing of what it decided was sent.
   package var lostCommits: [Int] = []
+  /// From when on the next process runs on another machine, in milliseconds.
+  package var turns: [Int64] = []
   /// Operator commands at moments of the run.
   package var commands: [Typed] = []
 
@@ -85,11 +87,15 @@ package struct Scenario: Sendable {
     case checks
   }
 
+  static func spec(_ release: Int, readiness: ReadinessCheck = ReadinessCheck(probe: .tcp)) -> ReleaseSpec {
+    ReleaseSpec(artifact: Digest("artifact-\(release)"), run: RunSpec(command: ["shop"]), readiness: readiness)
+  }
+
   /// The order to apply a release.
   package static func apply(
     _ release: Int, policy: ServicePolicy, task: ReleaseTask? = nil, readiness: ReadinessCheck = ReadinessCheck(probe: .tcp)
   ) -> Command.Verb {
-    var spec = ReleaseSpec(artifact: Digest("artifact-\(release)"), run: RunSpec(command: ["shop"]), readiness: readiness)
+    var spec = spec(release, readiness: readiness)
     spec.task = task
     return .apply(policy: policy, digest: digest(release), spec: spec, secrets: "s\(release / 3)", force: false)
   }

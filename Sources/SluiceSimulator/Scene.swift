@@ -19,6 +19,8 @@ struct Scene {
   /// The next controller takes the fence from a live one.
   var takesOver = false
   var stateWasLost = false
+  /// How often another one was found to hold the fence.
+  var held = 0
   /// How often no record of what runs was found.
   var unfound = 0
   /// Attempts that have had their outcome, under the fence that stands.

@@ -43,6 +43,7 @@ package struct Shrinker {
     for index in scenario.commands.indices { add { $0.commands.remove(at: index) } }
     for index in scenario.crashes.indices { add { $0.crashes.remove(at: index) } }
     for index in scenario.lostCommits.indices { add { $0.lostCommits.remove(at: index) } }
+    for index in scenario.turns.indices { add { $0.turns.remove(at: index) } }
     if scenario.second != nil {
       add { $0.drop(1) }
       add { $0.drop(0) }
@@ -74,6 +75,13 @@ package struct Shrinker {
     for release in plan.badReleases.keys.sorted() { add { $0.badReleases[release] = nil } }
     for release in plan.flaws.keys.sorted() { add { $0.flaws[release] = nil } }
     for release in plan.tasks.keys.sorted() { add { $0.tasks[release] = nil } }
+    for release in plan.refusals.keys.sorted() { add { $0.refusals[release] = nil } }
+    for release in plan.changes.keys.sorted() {
+      add { $0.changes[release] = nil }
+      for field in Scenario.Change.fields where plan.changes[release].map({ !field.isUnset($0) }) ?? false {
+        add { field.unset(&$0.changes[release]) }
+      }
+    }
     if plan.policy.placement.prefer != nil { add { $0.policy.placement.prefer = nil } }
     if plan.policy.windows != nil { add { ($0.policy.windows, $0.closed) = (nil, 0..<0) } }
     if plan.hasChecks { add { $0.dropChecks() } }
@@ -139,6 +147,7 @@ extension Scenario {
     }
     for crash in crashes { lines.append("the controller dies with attempt \(crash)") }
     for commit in lostCommits { lines.append("the controller dies while it writes commit \(commit)") }
+    for turn in turns { lines.append("from \(turn) ms on the next process runs on another machine") }
     return lines
   }
 }
@@ -163,6 +172,12 @@ extension Scenario.Plan {
       guard let task = tasks[release] else { continue }
       let manner = "onInterrupted \(task.task.onInterrupted.rawValue)\(task.task.irreversible ? ", irreversible" : "")"
       lines.append("  release \(release) has a task of \(task.takes) ms, \(manner), which fails \(task.failures) times")
+    }
+    for release in changes.keys.sorted() { lines.append("  release \(release) comes with \(changes[release]?.words ?? "nothing else")") }
+    for release in refusals.keys.sorted() {
+      guard let refusal = refusals[release] else { continue }
+      let times = refusal.times.map { "\($0) times" } ?? "always"
+      lines.append("  release \(release)'s tables are refused \(times) by \(refusal.gateway.map { "\($0)" } ?? "every gateway")")
     }
     if !closed.isEmpty { lines.append("  outside its windows: minutes \(closed) of the day") }
     return lines

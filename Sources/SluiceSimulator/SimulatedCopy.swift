@@ -11,6 +11,8 @@ struct SimulatedCopy {
   var stated: OpenedCopy.Stated
   /// Whether a key that is believed has signed exactly what it says.
   var isSigned = true
+  /// Whether it is not as a controller has left it: nobody in the story knows.
+  var isTampered = false
 
   /// As the controller leaves it.
   init(_ record: ServiceRecord) {

@@ -8,6 +8,7 @@ extension Simulation {
   mutating func startController() {
     incarnation += 1
     engine = nil
+    passOn()
     if losesState {
       note("the database is gone", isGeneral: true)
       store = SimulatedStore()
@@ -29,6 +30,7 @@ extension Simulation {
   private mutating func take(_ acting: inout Engine, _ events: inout [Engine.Event]) {
     (scene.fence, scene.rest, scene.isFinished) = (nil, nil, false)
     let known = scene.takesOver ? colleagues.first { $0.service == service } : kept(service)
+    let before = standingFences
     var acquisition = FenceAcquisition(
       owner: "\(machine):\(incarnation)", machine: machine, known: known?.fence?.epoch ?? 0, takeOver: scene.takesOver)
     var step = acquisition.first()
@@ -47,14 +49,15 @@ extension Simulation {
     inputs += acquisition.inputs
     guard case .acquired(let fence) = step else {
       note("not acquired")
-      return comesToNothing(&acting)
+      if case .held = step { isHeldBySomebody() }
+      return comesToNothing(&acting, before)
     }
     guard var record = newestRecord(known, foreignEpoch: acquisition.foreignEpoch) else {
       note("no record of what runs is to be found")
       // What is told to the operator is that --take-over goes on from the newest copy there is.
       scene.unfound += 1
       if scene.unfound > 3 { scene.takesOver = true }
-      return comesToNothing(&acting)
+      return comesToNothing(&acting, before)
     }
     (scene.fence, scene.concluded) = (fence, [])
     if scene.takesOver {
@@ -81,6 +84,17 @@ extension Simulation {
     FenceClaim(service: service, fence: fence, machine: machine, since: wall, takeOver: scene.takesOver)
   }
 
+  /// The operator is told who holds it, and since when: where that one has ended without a word, what is shown to be typed is --take-over.
+  private mutating func isHeldBySomebody() {
+    scene.held += 1
+    guard scene.held > 3 else { return }
+    note("the operator says --take-over")
+    (scene.held, scene.takesOver) = (0, true)
+    let service = service
+    colleagues.removeAll { $0.service == service }
+    colleagues += [kept(service)].compactMap(\.self)
+  }
+
   /// What the database holds of a service.
   func kept(_ service: ServiceName) -> ServiceRecord? { store.record(service) }
 
@@ -88,35 +102,26 @@ extension Simulation {
   var wall: WallTime { WallTime(milliseconds: time + clockOff) }
 
   /// The claim is withdrawn, and the operator tries again.
-  private mutating func comesToNothing(_ acting: inout Engine) {
+  private mutating func comesToNothing(_ acting: inout Engine, _ before: [String: Fence]) {
     acting.outOfReach.append(service)
     scene.rest = .fenceLost(Failure(.fenced, "the fence was not taken"))
     let (service, owner) = (service, "\(machine):\(incarnation)")
     for name in scene.hosts.keys.sorted() where scene.hosts[name]?.answers == true { scene.hosts[name]?.withdraw(service, owner: owner) }
-    for id in scenario.gateway.processes where scene.gateways[id]?.answers == true { scene.gateways[id]?.withdraw(owner: owner) }
+    for id in scenario.gateway.processes where scene.gateways[id]?.answers == true && sabotage != .claimLeavesTraces {
+      scene.gateways[id]?.withdraw(owner: owner)
+    }
+    let after = standingFences
+    for place in after.keys.sorted() where after[place] != before[place] {
+      violate("claim", "\(place) holds \(after[place].map { "\($0)" } ?? "nothing") after a claim that came to nothing")
+    }
   }
 
-  /// The newest of the database's record and the copies that can be reached; nil where instances run and no record is found.
-  private func newestRecord(_ known: ServiceRecord?, foreignEpoch: UInt64) -> ServiceRecord? {
-    let verifier = CopyVerifier.simulated(fleet: scenario.fleet.name, service: service)
-    var copies: [VerifiedRecord] = []
-    for id in scenario.gateway.processes where scene.gateways[id]?.answers == true {
-      copies += [scene.gateways[id]?.copy?.verified(by: verifier)].compactMap(\.self)
-    }
-    var standing = false
-    for host in scenario.fleet.hosts where scene.hosts[host.name]?.answers == true {
-      copies += [scene.hosts[host.name]?.copy?.verified(by: verifier)].compactMap(\.self)
-      standing = standing || scene.hosts[host.name]?.instances.isEmpty == false
-    }
-    switch RecordChoice.choose(
-      service: service, known: known?.revision, copies: copies, foreignEpoch: foreignEpoch, standing: standing,
-      takesOver: scene.takesOver)
-    {
-    case .known: return known
-    case .copy(let copy): return copy.record.withLocalPrograms(of: (known?.policies ?? []) + [scene.plan.policy], Self.hash)
-    case .none: return ServiceRecord(policy: scene.plan.policy)
-    case .stale: return nil
-    }
+  /// What can be seen of the fence of the service in front, by place.
+  private var standingFences: [String: Fence] {
+    var fences: [String: Fence] = [:]
+    for (id, gateway) in scene.gateways where gateway.answers { fences["\(id)"] = gateway.fence }
+    for (name, host) in scene.hosts where host.answers { fences["\(name)"] = host.holders[service]?.fence }
+    return fences
   }
 
   private mutating func claimHosts(
@@ -133,7 +138,9 @@ extension Simulation {
         inputs.append(.hostUnreachable(name, "no route"))
         continue
       }
-      if let holder = scene.hosts[name]?.claim(claim, sabotage) {
+      if scene.hosts[name]?.isUnwritable == true {
+        answers.append((name, .failed(Failure(.host, "nothing can be written on \(name): no space left on device"))))
+      } else if let holder = scene.hosts[name]?.claim(claim, sabotage) {
         answers.append((name, .refused(holder)))
       } else if let fact = facts(of: name) {
         answers.append((name, .granted(fact, nil)))

@@ -62,6 +62,7 @@ extension Simulation {
     case .shellHangs(let host): scene.hosts[host]?.hangs = true
     case .programsEnd(let host): endPrograms(on: host)
     case .releasesDie: sicken(until: time + fault.lasts)
+    case .copyTampered(let host, let way): tamper(at: host, way)
     case .gatewayCutInFlip, .portsTaken, .hookFails, .hookHangs, .taskFails, .taskCutOff, .checkFails, .checkHangs, .checkInDoubt,
       .stateLost,
       .controllerAbsent, .secondController, .clockJump, .dependencyDown:
@@ -123,7 +124,7 @@ extension Simulation {
     case .noWrites(let host): scene.hosts[host]?.isUnwritable = false
     case .shellHangs(let host): scene.hosts[host]?.hangs = false
     case .instancesGone, .hookFails, .hookHangs, .taskFails, .taskCutOff, .checkFails, .checkHangs, .checkInDoubt, .stateLost,
-      .controllerAbsent, .secondController, .clockJump, .dependencyDown, .releasesDie, .programsEnd:
+      .controllerAbsent, .secondController, .clockJump, .dependencyDown, .releasesDie, .programsEnd, .copyTampered:
       break
     }
   }

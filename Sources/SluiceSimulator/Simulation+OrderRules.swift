@@ -49,6 +49,18 @@ extension Simulation {
     if scene.isFrozen { violate("freeze", "\(what) while \(service) is frozen") }
   }
 
+  // MARK: Routes
+
+  /// A gateway is given no table for requests that another service's table there has.
+  mutating func checkRoute(at id: GatewayID) {
+    for other in others where other.gateways[id]?.content != nil {
+      guard let mine = RouteClaim(scene.plan.policy), let claim = RouteClaim(other.plan.policy), mine.conflict(with: claim) != nil else {
+        continue
+      }
+      violate("route", "\(id) is given a table of \(service), and \(other.service) has its requests there")
+    }
+  }
+
   // MARK: after
 
   private mutating func notice(_ rollout: Rollout) {

@@ -63,8 +63,7 @@ extension Simulation {
     if sabotage == .unwrittenIsDone, scene.hosts[host]?.isUnwritable == true, case .stop = attempt.action {
       return after(50...1_500, .answers(of, attempt, .succeeded(.nothing), host))
     }
-    if scene.hosts[host]?.isUnwritable == true, case .checkReady = attempt.action {
-    } else if scene.hosts[host]?.isUnwritable == true {
+    if scene.hosts[host]?.isUnwritable == true, !attempt.action.looksOnly, attempt.action.kind != "check" {
       return after(wait(50...2_000, host), .answers(of, attempt, .failed(unwritable(attempt.action, host)), host))
     }
     scene.hosts[host]?.generation += 1
@@ -171,11 +170,13 @@ extension Simulation {
       let failure = Failure(.gateway, "\(id) refuses a table with release \(release): its own reasons")
       return after(1...20, .answers(of, attempt, sabotage == .refusalIsYes ? .succeeded(.nothing) : .failed(failure), nil))
     }
+    if content != nil { checkRoute(at: id) }
     let before = servingTruth()
     checkFence(fence, attempt.action, state.fence, at: "\(id)")
     scene.gateways[id]?.fence = fence
     scene.gateways[id]?.former = nil
     scene.gateways[id]?.content = content
+    if sabotage == .oneCheckForAll { scene.gateways[id]?.content?.checks = nil }
     scene.gateways[id]?.revision = revision
     scene.gateways[id]?.fellBack = false
     scene.gateways[id]?.rollout = record.rollout?.number
@@ -220,7 +221,7 @@ extension Simulation {
     for target in state.content?.targets ?? [] {
       guard let host = hostAt[target.address] else { continue }
       if scene.hosts[host]?.isReady(target.instance, at: time) == true {
-        healthy.insert(target.instance)
+        if isAsked(target, by: state, as: scene.hosts[host]?.instances[target.instance]?.readiness) { healthy.insert(target.instance) }
       } else if let ready = scene.hosts[host]?.instances[target.instance]?.readyFrom, ready > time {
         next = min(next ?? ready, ready)
       }
@@ -236,6 +237,15 @@ extension Simulation {
       scene.gateways[id]?.healthy = healthy
       tell(id)
     }
+  }
+
+  /// Whether the gateway asks the target what its release promises to answer; it answers nothing else.
+  private mutating func isAsked(_ target: TableTarget, by gateway: SimulatedGateway, as promised: ReadinessCheck?) -> Bool {
+    guard let promised, let check = gateway.content?.check(of: target.release), check.probe != promised.probe, check.probe != .tcp else {
+      return true
+    }
+    violate("probe", "\(target.instance) of release \(target.release) is well, and is asked for another release's answer: \(check.probe)")
+    return false
   }
 
   mutating func lookSoon() {

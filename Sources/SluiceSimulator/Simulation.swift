@@ -118,6 +118,9 @@ package struct Simulation {
 
   /// Where the controller runs: a colleague's is another machine, with another database.
   var machine = "sim"
+  /// What the other machines' databases have, by machine.
+  var databases: [String: SimulatedStore] = [:]
+  var pendingTurns: [Int64]
   /// What the machine that acts next has in its database, where that is not what was stored last.
   var colleagues: [ServiceRecord] = []
   /// What was stored when the controller began that acts.
@@ -133,6 +136,7 @@ package struct Simulation {
     random = Randomness(seed: seed)
     neighbours = scenario.neighbours.isEmpty ? [] : [scenario.neighbour]
     pendingCrashes = scenario.crashes.sorted()
+    pendingTurns = scenario.turns.sorted()
     let scenes = scenario.plans.enumerated().map { Scene(index: $0, plan: $1, scenario: scenario) }
     scene = scenes[0]
     others = Array(scenes.dropFirst())
