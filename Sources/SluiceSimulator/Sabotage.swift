@@ -79,6 +79,16 @@ package enum Sabotage: String, Sendable, CaseIterable {
   /// Rule 11: the log of an instance that failed is kept as it is, with a secret in it.
   case secretKept
 
+  /// Whether only the wide world has what shows it.
+  package var needsWideWorld: Bool {
+    switch self {
+    case .deadIsHealthy, .unwrittenIsDone, .refusalIsYes, .oneCheckForAll, .claimLeavesTraces, .routesUnseen, .anySigner, .ageBelieved,
+      .copiesUnseen:
+      true
+    default: false
+    }
+  }
+
   /// The rule of DESIGN section 4 that it breaks, or the word of the manifest or the operator.
   package var rule: String {
     switch self {

@@ -7,7 +7,8 @@ import Testing
   @Test(arguments: Sabotage.allCases)
   func `a rule that is broken on purpose is found, and it is that rule`(_ sabotage: Sabotage) {
     let found = (1...UInt64(2_000)).first { seed in
-      var simulation = Simulation(seed: seed, scenario: Scenario(seed: seed), sabotage: sabotage)
+      let scenario = Scenario(seed: seed, harshness: sabotage.needsWideWorld ? .world : .faults)
+      var simulation = Simulation(seed: seed, scenario: scenario, sabotage: sabotage)
       return simulation.run().violations.contains { $0.rule == sabotage.rule }
     }
     #expect(found != nil, "\(sabotage) goes unnoticed")
