@@ -66,8 +66,6 @@ package enum Sabotage: String, Sendable, CaseIterable {
   case trafficTwice
   /// Each target is judged by its own release's check: all are judged by the newest's.
   case oneCheckForAll
-  /// Who may act: a claim that came to nothing is left standing at gateways.
-  case claimLeavesTraces
   /// Whose route it is: nobody looks whether another service has it.
   case routesUnseen
   /// Who is believed: whoever has signed a copy.
@@ -82,7 +80,7 @@ package enum Sabotage: String, Sendable, CaseIterable {
   /// Whether only the wide world has what shows it.
   package var needsWideWorld: Bool {
     switch self {
-    case .deadIsHealthy, .unwrittenIsDone, .refusalIsYes, .oneCheckForAll, .claimLeavesTraces, .routesUnseen, .anySigner, .ageBelieved,
+    case .deadIsHealthy, .unwrittenIsDone, .refusalIsYes, .oneCheckForAll, .routesUnseen, .anySigner, .ageBelieved,
       .copiesUnseen:
       true
     default: false
@@ -108,7 +106,6 @@ package enum Sabotage: String, Sendable, CaseIterable {
     case .outcomeTwice, .trafficTwice: "10"
     case .secretKept: "11"
     case .oneCheckForAll: "probe"
-    case .claimLeavesTraces: "claim"
     case .routesUnseen: "route"
     case .anySigner, .ageBelieved: "trust"
     case .copiesUnseen: "copy"
