@@ -164,6 +164,9 @@ package struct ServiceControl: Sendable {
 
   /// Moves the switch, now or later. Says whether anything changed.
   package mutating func order(_ order: SwitchOrder, now: WallTime) throws(AdminError) -> Bool {
+    if let at = order.at, at > Bounds.wallTime {
+      throw AdminError(reason: .badRequest, error: "the time lies beyond the year 9999", remedy: "give it as milliseconds since 1970, UTC")
+    }
     let fenceChanged = try take(order.fence)
     let before = hotSwitch
     switch hotSwitch.order(order.state, at: order.at, now: now) {
@@ -301,7 +304,8 @@ package struct ServiceControl: Sendable {
   package init(restored: StoredService, now: WallTime, monotonic: Milliseconds) {
     service = restored.service
     standing = restored.standing
-    former = restored.former
+    // A file that says otherwise was not written by a gateway.
+    former = restored.former.flatMap { $0.admits(restored.standing.fence) ? $0 : nil }
     record = restored.record
     hotSwitch = restored.hotSwitch
     table = restored.table

@@ -42,7 +42,7 @@ extension RouteTable.Split {
   fileprivate var problem: String? {
     if salt.isEmpty { return "the split's salt is empty: the same users would come first in every rollout" }
     do {
-      for user in allow + deny { _ = try RouteRules.userKey(user) }
+      try RouteRules.users(allow: allow, deny: deny)
       try RouteRules.userWindow(userWindow)
       if let controllerLost { try RouteRules.controllerLost(after: controllerLost.after) }
       try RouteRules.user(user)

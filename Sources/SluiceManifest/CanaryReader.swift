@@ -14,7 +14,10 @@ extension Form where Output == Canary {
         controllerLost: reader.optional("controllerLost", .controllerLost, default: ControllerLost()),
         analysis: reader.optional("analysis", .analysis),
         maxSurge: reader.optional("maxSurge", .amount, default: Canary(steps: []).maxSurge))
-      if !reader.cursor.document.hasErrors { checkShares(canary, reader.cursor) }
+      if !reader.cursor.document.hasErrors {
+        checkShares(canary, reader.cursor)
+        reader.cursor.report { () throws(RouteFault) in try RouteRules.users(allow: canary.allow, deny: canary.deny) }
+      }
       return canary
     }
   }

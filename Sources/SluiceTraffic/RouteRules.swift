@@ -175,6 +175,18 @@ package enum RouteRules {
     return key
   }
 
+  /// The lists of a split together: a table carries them whole, and what it carries has a bound (16 MiB).
+  package static func users(allow: [String], deny: [String]) throws(RouteFault) {
+    for key in allow { _ = try userKey(key) }
+    for key in deny { _ = try userKey(key) }
+    let octets = (allow + deny).reduce(0) { $0 + $1.utf8.count + 8 }
+    guard octets <= 4 * 1_048_576 else {
+      throw RouteFault(
+        "\(allow.count + deny.count) keys", "are more than gateways are told", key: allow.count > deny.count ? "allow" : "deny",
+        suggestion: "4 MiB of keys at most; where it is a kind of user, let a header or a claim say so")
+    }
+  }
+
   package static func userWindow(_ span: Milliseconds) throws(RouteFault) {
     guard span == .zero || userWindow.contains(span) else {
       throw RouteFault(

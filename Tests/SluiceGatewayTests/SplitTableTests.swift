@@ -39,6 +39,10 @@ import Testing
     Breaking("is newer than the table") { $0.split?.generation.version = 6 },
     Breaking("salt is empty") { $0.split?.salt = "" },
     Breaking("\"\" is not a user's key") { $0.split?.deny = ["x", ""] },
+    Breaking("20000 keys\" are more than gateways are told") {
+      $0.split?.allow = (0..<20_000).map { String(repeating: "k", count: 300) + "\($0)" }
+      $0.split?.deny = []
+    },
     Breaking("userWindow") { $0.split?.userWindow = Milliseconds(99) },
     Breaking("userWindow") { $0.split?.userWindow = Milliseconds(-1) },
     Breaking("split.userWindow is 9223372036854775807 ms") { $0.split?.userWindow = Milliseconds(.max) },
