@@ -23,7 +23,7 @@ import Testing
       "SluiceModel", "SluiceTraffic", "SluiceRollout", "SluiceEngine", "SluiceGatewayAPI", "SluiceSSH", "NIOCore", "NIOPosix", "NIOHTTP1",
       "Foundation", "Synchronization",
     ],
-    "SluiceStore": ["SluiceModel", "SluiceRollout", "SluiceEngine", "GRDB", "Foundation", "Dispatch", "Glibc"],
+    "SluiceStore": ["SluiceModel", "SluiceRollout", "SluiceEngine", "GRDB", "Foundation", "Dispatch", "Glibc", "Synchronization"],
     "SluiceGateway": [
       "SluiceModel", "SluiceTraffic", "SluiceGatewayAPI", "CSluiceSystem", "Crypto", "NIOCore", "NIOPosix", "FoundationEssentials",
       "Glibc", "Synchronization",
