@@ -235,7 +235,8 @@ struct RunnerSession {
     }
     guard let changes else { return }
     mark = changes.mark
-    for record in changes.records where !engine.drives(record.service) && leaving[record.service] == nil { engine.install(record) }
+    // One whose fence this run has is its own from then on: it may go on from a copy that is newer than what the store has.
+    for record in changes.records where fences[record.service] == nil && leaving[record.service] == nil { engine.install(record) }
     if engine.cordons != changes.cordons { engine.cordons = changes.cordons }
   }
 

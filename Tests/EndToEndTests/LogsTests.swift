@@ -22,7 +22,7 @@ extension EndToEnd {
       try #require(applied.status == 0, "\(applied.all)")
 
       let follower = try site.start("logs", "shop", "-f")
-      func has(_ number: Int) -> Bool { follower.out.contains(try! Regex("shop/\(number) [ab]1: started listen=")) }
+      func has(_ number: Int) -> Bool { follower.out.contains(try! Regex("shop/\(number) [ab]1: .*started listen=")) }
       try await Program.until("the first two are followed: \(follower.error)") { has(1) && has(2) }
       let restarted = try await site.sluice("restart", "shop", "--yes")
       try #require(restarted.status == 0, "\(restarted.all)")

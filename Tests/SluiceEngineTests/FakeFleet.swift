@@ -10,6 +10,8 @@ final class FakeFleet: HostPort, GatewayPort, HookPort, CheckPort, StorePort, Ti
     /// Answers to a claim that are not a plain grant.
     var claims: [HostName: ClaimAnswer<HostFact>] = [:]
     var gatewayClaims: [GatewayID: ClaimAnswer<GatewayFact>] = [:]
+    /// What copies hold.
+    var copied: ServiceRecord?
     /// Hosts that never answer a claim.
     var hangs: Set<HostName> = []
     var hanging: [AsyncStream<Void>.Continuation] = []
@@ -176,7 +178,10 @@ final class FakeFleet: HostPort, GatewayPort, HookPort, CheckPort, StorePort, Ti
 
   func exclusively<Value>(_ work: () throws -> Value) throws -> Value { try work() }
   func encode(_ record: ServiceRecord) -> [UInt8] { [] }
-  func decode(_ bytes: [UInt8]) throws -> ServiceRecord { throw Refusal("no copy is kept here") }
+  func decode(_ bytes: [UInt8]) throws -> ServiceRecord {
+    guard let copied = state.withLock({ $0.copied }) else { throw Refusal("no copy is kept here") }
+    return copied
+  }
 
   // MARK: Time
 

@@ -134,6 +134,24 @@ import Testing
     #expect(found.withLock { $0.sorted() } == ["release db on a1", "release db on b1", "release db on c1"])
   }
 
+  @Test func `a run goes on from the newest copy, whatever the store of this machine has`() async throws {
+    let world = FakeFleet()
+    var old = ServiceRecord(policy: Self.policy("shop"))
+    (old.fence, old.version) = (Fence(owner: "ben@there:1:1:1", epoch: 3), 5)
+    var newer = old
+    (newer.version, newer.scale) = (9, 7)
+    let statement = CopyStatement(fleet: "test", service: "shop", revision: newer.revision, record: Array("{}".utf8))
+    let copy = SignedCopy(statement, signature: NamedKeys.signature(of: statement.message, by: "anna"))
+    world.change { [old, newer] in
+      ($0.records["shop"], $0.copied) = (old, newer)
+      $0.claims["a1"] = .granted(HostFact(host: "a1", generation: 1), copy)
+    }
+    let freeze = Command(id: "freeze", by: "anna", at: WallTime(milliseconds: 0), verb: .freeze("a change elsewhere"))
+    _ = try await run(world, [FleetRunner.Request(service: "shop", initial: nil, command: freeze)])
+    let record = try #require(world.load("test").records.first)
+    #expect(record.freeze != nil && record.scale == 7 && record.version > 9)
+  }
+
   @Test(.timeLimit(.minutes(1))) func `what another process does to its service is seen by the decisions of this one`() async throws {
     let world = FakeFleet(hosts: ["a1"])
     let inbox = Inbox()

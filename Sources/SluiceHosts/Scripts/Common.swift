@@ -38,7 +38,8 @@ enum CommonScript {
     cannot_write() {
       nearest "$1"
       look_at_mount "$at"
-      free=$(df -Pk "$at" 2>/dev/null | awk 'NR == 2 { print $4 }')
+      # One that has no size at all, as /proc, is not full.
+      free=$(df -Pk "$at" 2>/dev/null | awk 'NR == 2 && $2 > 0 { print $4 }')
       nodes=$(df -Pi "$at" 2>/dev/null | awk 'NR == 2 && $2 > 0 { print $4 }')
       case $free in '' | *[!0-9]*) free=64 ;; esac
       case ",$options," in

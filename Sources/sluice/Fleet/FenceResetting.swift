@@ -48,14 +48,26 @@ struct FenceResetting {
 
   private func look(_ hosts: [SluiceModel.Host]) async -> [Found] {
     let (hands, service) = (session.hosts, service)
-    return await withTaskGroup(of: (Int, Result<HostFence, any Error>).self) { group in
-      for (place, host) in hosts.enumerated() {
+    // By name: what a group gives as a pair of a number and such a result came out with another number in optimised code (Swift 6.3).
+    let answers = await withTaskGroup(of: Answer.self) { group in
+      for host in hosts {
         group.addTask {
-          do { return (place, .success(try await hands.fence(of: service, on: host))) } catch { return (place, .failure(error)) }
+          do { return Answer(host: host.name, fence: .success(try await hands.fence(of: service, on: host))) } catch {
+            return Answer(host: host.name, fence: .failure(error))
+          }
         }
       }
-      return await group.reduce(into: [(Int, Result<HostFence, any Error>)]()) { $0.append($1) }
-    }.sorted { $0.0 < $1.0 }.map { (hosts[$0.0], $0.1) }
+      var answers: [HostName: Result<HostFence, any Error>] = [:]
+      for await answer in group { answers[answer.host] = answer.fence }
+      return answers
+    }
+    return hosts.compactMap { host in answers[host.name].map { (host, $0) } }
+  }
+
+  /// What one host says.
+  private struct Answer: Sendable {
+    let host: HostName
+    let fence: Result<HostFence, any Error>
   }
 
   /// Gateways that know the service.
