@@ -59,6 +59,19 @@ final class TestUpstream: Sendable {
 
   func setHealthy(_ value: Bool) { healthy.store(value, ordering: .relaxed) }
 
+  /// The port of one that was stopped, as a socket that does not listen; −1: none.
+  private let held = Mutex<Int32>(-1)
+
+  private static func hold(_ port: Int) -> Int32 {
+    let made = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
+    var yes: Int32 = 1
+    setsockopt(made, SOL_SOCKET, SO_REUSEADDR, &yes, 4)
+    _ = socketAddress([127, 0, 0, 1], port).asSocketAddress { bind(made, $0, $1) }
+    return made
+  }
+
+  deinit { held.withLock { if $0 >= 0 { close($0) } } }
+
   /// Stops listening and closes everything, as a killed process would.
   func stop() async throws {
     let server = channel.withLock { channel in
@@ -66,6 +79,8 @@ final class TestUpstream: Sendable {
       return channel
     }
     try await server?.close().get()
+    // Another test that runs beside this one is not to get the port: it would answer in this one's place.
+    if server != nil { held.withLock { $0 = Self.hold(port) } }
     for child in children.withLock({ Array($0.values) }) { child.close(promise: nil) }
   }
 
