@@ -101,9 +101,12 @@ package struct Engine: Sendable {
     stale?.removeAll { $0 == record.service }
   }
 
-  /// Takes these policies' routes for those of their services: what is planned together is planned as if the others had gone before.
+  /// Takes these policies' routes for those of their services: what is planned together is planned as if the others had gone before. One that
+  /// is being rolled out keeps what it may have to come back to.
   package mutating func declare(_ policies: [ServicePolicy]) {
-    for policy in policies where claims[policy.name] != nil { claims[policy.name] = RouteClaim(policy) }
+    for policy in policies where claims[policy.name] != nil {
+      if record(policy.name)?.isRolling == false { claims[policy.name] = RouteClaim(policy) }
+    }
   }
 
   /// What a decision about `service` sees of the rest.
@@ -323,9 +326,8 @@ package struct Engine: Sendable {
   private mutating func put(_ record: ServiceRecord) {
     guard let index = index(of: record.service) else { return }
     if stale?.contains(record.service) == false, !records[index].holdsTheSame(as: record) { stale?.append(record.service) }
+    if !records[index].claimsTheSame(as: record) { claims[record.service] = record.claim }
     records[index] = record
-    // An array of names at most: cheaper than to find out whether it is another.
-    if record.policy.route != nil || claims[record.service] != nil { claims[record.service] = record.claim }
   }
 
   private mutating func bump(_ service: ServiceName, _ wall: WallTime) {

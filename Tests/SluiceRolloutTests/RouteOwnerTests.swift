@@ -1,4 +1,5 @@
 import SluiceModel
+import SluiceTraffic
 import Testing
 
 @testable import SluiceRollout
@@ -6,16 +7,18 @@ import Testing
 /// A route has one owner, can be handed on to the same service under another name, and goes away with it.
 @Suite struct RouteOwnerTests {
   private func claim(_ service: ServiceName, hosts: [String] = [], path: String = "/", gateway: GatewayName = "edge") -> RouteClaim {
-    RouteClaim(service: service, gateway: gateway, hosts: hosts, path: path)
+    let keys = RouteKey.keys(hosts: hosts, path: path, preview: [])
+    return RouteClaim(service: service, routes: keys.map { GatewayRoute(gateway: gateway, key: $0) })
   }
 
   @Test func `claims meet where gateway, path and a host are the same`() {
     let shop = claim("shop", hosts: ["shop.example.com", "www.example.com"], path: "/api/")
-    #expect(claim("store", hosts: ["WWW.example.com."], path: "/api").conflict(with: shop) == "www.example.com")
+    #expect(claim("store", hosts: ["WWW.example.com."], path: "/api").conflict(with: shop)?.key.description == "www.example.com/api")
     #expect(claim("store", hosts: ["other.example.com"], path: "/api").conflict(with: shop) == nil)
     #expect(claim("store", hosts: ["www.example.com"]).conflict(with: shop) == nil, "a longer path is another route")
     #expect(claim("store", hosts: ["www.example.com"], path: "/api", gateway: "other").conflict(with: shop) == nil)
-    #expect(claim("store").conflict(with: claim("shop")) == "")
+    #expect(claim("store").conflict(with: claim("shop"))?.description == "any host, any path at gateway edge")
+    #expect(claim("store", hosts: ["[::1]"]).conflict(with: claim("shop", hosts: ["0:0:0:0:0:0:0:1"])) != nil, "one address, two spellings")
     #expect(claim("store").conflict(with: claim("shop", hosts: ["shop.example.com"])) == nil, "a named host goes before any host")
   }
 
@@ -24,7 +27,7 @@ import Testing
     bench.take(epoch: 1)
     bench.view.claims = ["other": claim("other", hosts: ["shop.example.com"])]
     let refusal = #expect(throws: Refusal.self) { try bench.apply(1) }
-    #expect(refusal?.message == "shop.example.com at gateway edge belongs to service other")
+    #expect(refusal?.message == "shop.example.com/ at gateway edge belongs to service other")
     #expect(refusal?.remedy.contains("formerly: other") == true && refusal?.remedy.contains("sluice remove other") == true)
     #expect(bench.record.rollout == nil && bench.record.releases.isEmpty)
   }
@@ -34,6 +37,15 @@ import Testing
     bench.view.claims = ["shop": claim("shop"), "other": claim("other")]
     try bench.apply(2)
     #expect(bench.record.rollout != nil)
+  }
+
+  @Test func `what a rollout may have to come back to is given away only with its end`() throws {
+    var bench = try Bench.released(Bench.policy { $0.route = Route(gateway: "edge", hosts: ["old.example.com"]) })
+    let old = try #require(RouteClaim(bench.record.policy)?.routes.first)
+    try bench.apply(2) { $0.route = Route(gateway: "edge", hosts: ["new.example.com"]) }
+    #expect(bench.record.claim?.routes.map(\.key.host) == ["new.example.com", "old.example.com"])
+    bench.run()
+    #expect(bench.record.ended?.result == .succeeded && bench.record.claim?.routes.contains(old) == false)
   }
 
   @Test func `under another name it comes up beside itself, and takes the route when all of it serves`() throws {

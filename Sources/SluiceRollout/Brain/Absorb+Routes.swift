@@ -4,14 +4,13 @@ import SluiceModel
 extension Absorber {
   /// Refuses what another service has. What both have by now, from before this was looked at, is for the gateways to say.
   func requireRoute(of policy: ServicePolicy) throws(Refusal) {
-    guard let wanted = RouteClaim(policy), record.claim != wanted, let owner = view.owner(of: wanted), owner.service != policy.formerly
-    else {
-      return
-    }
+    guard let wanted = RouteClaim(policy), let owner = view.owner(of: wanted), owner.service != policy.formerly else { return }
+    let own = record.claim?.routes ?? []
+    if wanted.routes.allSatisfy(own.contains) { return }
     throw Refusal(
-      "\(wanted.text(host: owner.host)) belongs to service \(owner.service)",
+      "\(owner.route) belongs to service \(owner.service)",
       remedy:
-        "if \(record.service) is \(owner.service) under another name: metadata: { name: \(record.service), formerly: \(owner.service) }; "
+        "where \(owner.service) is giving it up, apply again once its rollout has ended; if \(record.service) is \(owner.service) under another name: metadata: { name: \(record.service), formerly: \(owner.service) }; "
         + "sluice remove \(owner.service) ends that one; or give one of them another host or path")
   }
 

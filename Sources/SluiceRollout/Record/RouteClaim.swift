@@ -1,43 +1,45 @@
 package import SluiceModel
+package import SluiceTraffic
 
-/// Which requests of a gateway a service has, or wants: each (host, path) belongs to one service (DESIGN section 6, "Whose route").
+/// Which requests of gateways a service has, or wants: each (host, path) belongs to one service (DESIGN section 6, "Whose route").
 package struct RouteClaim: Hashable, Sendable {
   package let service: ServiceName
-  package let gateway: GatewayName
-  /// In lower case, without a dot at the end; empty: those that name no host of another claim.
-  package let hosts: [String]
-  /// Without a slash at its end, but for `/` itself.
-  package let path: String
+  /// Each once.
+  package let routes: [GatewayRoute]
 
-  package init(service: ServiceName, gateway: GatewayName, hosts: [String], path: String) {
+  init(service: ServiceName, routes: [GatewayRoute]) {
     self.service = service
-    self.gateway = gateway
-    self.hosts = hosts.map { host in
-      let name = host.lowercased()
-      return name.hasSuffix(".") ? String(name.dropLast()) : name
-    }
-    var path = path[...]
-    while path.count > 1, path.last == "/" { path = path.dropLast() }
-    self.path = String(path)
+    self.routes = routes
   }
 
   /// What a policy asks for; nil: it has no route.
   package init?(_ policy: ServicePolicy) {
     guard let route = policy.route else { return nil }
-    var hosts = route.hosts
-    if case .blueGreen(let blueGreen) = policy.strategy, !hosts.isEmpty { hosts += blueGreen.preview }
-    self.init(service: policy.name, gateway: route.gateway, hosts: hosts, path: route.path)
+    let preview = if case .blueGreen(let blueGreen) = policy.strategy { blueGreen.preview } else { [String]() }
+    self.init(service: policy.name, routes: route.keys(preview: preview).map { GatewayRoute(gateway: route.gateway, key: $0) })
   }
 
-  /// The first host that both claim with the same path: `""` for any host; nil: neither takes anything from the other.
-  package func conflict(with other: RouteClaim) -> String? {
-    guard gateway == other.gateway, path == other.path else { return nil }
-    if hosts.isEmpty && other.hosts.isEmpty { return "" }
-    return hosts.first { other.hosts.contains($0) }
+  /// The first that both claim; nil: neither takes anything from the other.
+  package func conflict(with other: RouteClaim) -> GatewayRoute? { routes.first(where: other.routes.contains) }
+
+  /// Whether any of it comes to that route.
+  package func meets(_ route: Route) -> Bool {
+    let keys = route.keys()
+    return routes.contains { $0.gateway == route.gateway && keys.contains($0.key) }
+  }
+}
+
+/// A host and path at one gateway.
+package struct GatewayRoute: Hashable, Sendable, CustomStringConvertible {
+  package let gateway: GatewayName
+  package let key: RouteKey
+
+  package init(gateway: GatewayName, key: RouteKey) {
+    self.gateway = gateway
+    self.key = key
   }
 
-  /// `shop.example.com/api at gateway edge`.
-  func text(host: String) -> String { "\(host.isEmpty ? "any host" : host)\(path == "/" ? "" : path) at gateway \(gateway)" }
+  package var description: String { "\(key) at gateway \(gateway)" }
 }
 
 /// That a service was ended for good.
@@ -64,21 +66,36 @@ extension ServiceRecord {
     return rollout.cause == Absorber.removing && rollout.direction.isForward && rollout.stage == .closing
   }
 
-  /// The requests that are its own; nil: none.
+  /// The requests that are its own, those included that a rollout under way may have to come back to; nil: none.
   package var claim: RouteClaim? {
     guard removal == nil, routeGivenUp != true, stable != nil || isRolling else { return nil }
-    return RouteClaim(policy)
+    let own = RouteClaim(policy)?.routes ?? []
+    let former = formerPolicyToReturnTo.flatMap { RouteClaim($0) }?.routes ?? []
+    let routes = own + former.filter { !own.contains($0) }
+    return routes.isEmpty ? nil : RouteClaim(service: service, routes: routes)
+  }
+
+  /// Whether `claim` is the same, as far as can be told without making it.
+  package func claimsTheSame(as other: ServiceRecord) -> Bool {
+    removal == other.removal && routeGivenUp == other.routeGivenUp && (stable == nil) == (other.stable == nil)
+      && isRolling == other.isRolling && hasPolicy(of: other)
+      && formerPolicyToReturnTo?.route == other.formerPolicyToReturnTo?.route
+  }
+
+  private var formerPolicyToReturnTo: ServicePolicy? {
+    guard case .some(let rollout) = rollout, rollout.direction.isForward else { return nil }
+    return rollout.formerPolicy
   }
 }
 
 extension FleetView {
-  /// Who has any of these requests, and for which host; nil: nobody else. Of several the first by name.
-  func owner(of claim: RouteClaim) -> (service: ServiceName, host: String)? {
-    var owner: (service: ServiceName, host: String)?
+  /// Who has any of these requests, and which; nil: nobody else. Of several the first by name.
+  func owner(of claim: RouteClaim) -> (service: ServiceName, route: GatewayRoute)? {
+    var owner: (service: ServiceName, route: GatewayRoute)?
     // In no order, and the answer depends on none.
     for (service, other) in claims where service != claim.service {
-      guard owner.map({ service < $0.service }) ?? true, let host = claim.conflict(with: other) else { continue }
-      owner = (service, host)
+      guard owner.map({ service < $0.service }) ?? true, let route = claim.conflict(with: other) else { continue }
+      owner = (service, route)
     }
     return owner
   }

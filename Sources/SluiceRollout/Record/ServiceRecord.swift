@@ -71,6 +71,8 @@ package struct ServiceRecord: Hashable, Codable, Sendable {
   }
 
   package var service: ServiceName { policy.name }
+  /// Whether it has the other's policy: most often the very same value, which costs nothing to find out.
+  func hasPolicy(of other: ServiceRecord) -> Bool { _policy == other._policy }
   package var revision: Revision { Revision(epoch: fence?.epoch ?? 0, version: version) }
 
   /// Whether a rollout is under way. (`rollout != nil` would copy it to compare it.)
