@@ -144,7 +144,8 @@ struct SimulatedGateway {
     told += 1
     let targets = (content?.targets ?? []).map { target in
       TargetFact(
-        instance: target.instance, healthy: healthy.contains(target.instance) || sabotage == .sickIsHealthy,
+        instance: target.instance,
+        healthy: !target.draining && healthy.contains(target.instance) || sabotage == .sickIsHealthy,
         inFlight: inFlight[target.instance] ?? 0)
     }
     return GatewayFact(gateway: id, revision: revision, targets: targets, boot: "\(starts)", sequence: told, fellBack: fellBack)

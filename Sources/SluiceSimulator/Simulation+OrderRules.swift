@@ -52,12 +52,20 @@ extension Simulation {
   // MARK: Routes
 
   /// A gateway is given no table for requests that another service's table there has.
-  mutating func checkRoute(at id: GatewayID) {
-    for other in others where other.gateways[id]?.content != nil {
-      // What is in force, not what is planned: the other may have left these requests, and given its gateways another table.
-      guard let mine = RouteClaim(scene.plan.policy), let route = other.gateways[id]?.content?.route, mine.meets(route) else { continue }
+  mutating func checkRoute(_ given: Route, at id: GatewayID) {
+    let mine = RouteClaim(service, asked(given, scene.plan))
+    for other in others {
+      guard let standing = other.gateways[id]?.content?.route, mine.meets(asked(standing, other.plan)) else { continue }
       violate("route", "\(id) is given a table of \(service), and \(other.service) has its requests there")
     }
+  }
+
+  /// The route that the manifest asks for, where a broken controller has asked for another.
+  private func asked(_ route: Route, _ plan: Scenario.Plan) -> Route {
+    guard sabotage == .routesUnseen, let declared = plan.policy.route else { return route }
+    var route = route
+    route.hosts = declared.hosts
+    return route
   }
 
   // MARK: after

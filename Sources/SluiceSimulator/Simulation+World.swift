@@ -170,7 +170,7 @@ extension Simulation {
       let failure = Failure(.gateway, "\(id) refuses a table with release \(release): its own reasons")
       return after(1...20, .answers(of, attempt, sabotage == .refusalIsYes ? .succeeded(.nothing) : .failed(failure), nil))
     }
-    if content != nil { checkRoute(at: id) }
+    if let content { checkRoute(content.route, at: id) }
     let before = servingTruth()
     checkFence(fence, attempt.action, state.fence, at: "\(id)")
     scene.gateways[id]?.fence = fence

@@ -144,4 +144,30 @@ import Testing
     second.run()
     #expect(second.sent.count(where: isStop) == 1 && second.record.ended?.result == .failed && second.record.instances.isEmpty)
   }
+
+  @Test func `what gateways have in service is not taken out by a copy from before it was let in`() throws {
+    var first = Bench(Bench.policy(replicas: 2))
+    first.take(epoch: 1)
+    try first.apply(1)
+    first.run { $0.open.contains { $0.action == .replicate } }
+    var second = first
+    first.run { $0.serving.count == 2 }
+    let gateway = self.first
+    let running = first.record.instances.map { (host: $0.host, fact: InstanceFact(number: $0.number, port: $0.port, running: true)) }
+    second.open = []
+    second.sent = []
+    // As the claim tells it: hosts, then gateways, then one decision.
+    var absorbed = second.record
+    for input in [Input.takenOver(Fence(owner: "other", epoch: 2))]
+      + running.map({ .host(HostFact(host: $0.host, generation: 9, instances: [$0.fact], releases: [Digest("digest-1")])) })
+      + [.gateway(first.fact(gateway))]
+    {
+      absorbed = try absorb(absorbed, input, view: second.view).record
+    }
+    second.record = absorbed
+    second.settle()
+    #expect(second.targets(draining: false).count == 2 && !second.sent.contains(where: isStop))
+    second.run()
+    #expect(second.serving.count == 2 && second.record.ended?.result == .succeeded)
+  }
 }

@@ -103,6 +103,7 @@ extension Absorber {
       let isBehind = known.revision.map { acknowledged in fact.revision.map { $0 < acknowledged } ?? true } ?? false
       if isOlder || isBehind { return changeGateway(fact.gateway) { ($0.reach, $0.heard) = (.reachable, true) } }
     }
+    keepInService(fact)
     changeGateway(fact.gateway) {
       $0.heard = true
       $0.boot = fact.boot
@@ -111,6 +112,18 @@ extension Absorber {
       $0.reach = .reachable
       $0.revision = fact.revision
       $0.targets = fact.targets.inOrder(by: \.instance)
+    }
+  }
+
+  /// Where the record is a copy from before instances were let in, the gateways' word counts: what has come so far is not taken out of service to
+  /// be checked anew.
+  private mutating func keepInService(_ fact: GatewayFact) {
+    guard let revision = fact.revision, revision > record.table.revision else { return }
+    for target in fact.targets where target.healthy {
+      guard let index = record.instances.index(of: target.instance, by: \.number), record.instances[index].condemned == nil else {
+        continue
+      }
+      if case .checking = record.instances[index].phase { record.instances[index].phase = .warming(acknowledged: nil) }
     }
   }
 

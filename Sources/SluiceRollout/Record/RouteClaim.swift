@@ -16,7 +16,12 @@ package struct RouteClaim: Hashable, Sendable {
   package init?(_ policy: ServicePolicy) {
     guard let route = policy.route else { return nil }
     let preview = if case .blueGreen(let blueGreen) = policy.strategy { blueGreen.preview } else { [String]() }
-    self.init(service: policy.name, routes: route.keys(preview: preview).map { GatewayRoute(gateway: route.gateway, key: $0) })
+    self.init(policy.name, route, preview: preview)
+  }
+
+  /// All that a route takes; `preview`: host names beside its own.
+  package init(_ service: ServiceName, _ route: Route, preview: [String] = []) {
+    self.init(service: service, routes: route.keys(preview: preview).map { GatewayRoute(gateway: route.gateway, key: $0) })
   }
 
   /// The first that both claim; nil: neither takes anything from the other.
