@@ -224,7 +224,13 @@ extension Situation {
       "a canary superseded", shop(4, canary(CanaryStep(users: percent(25), hold: .minutes(10)))), racks: [2, 2, 2],
       begun: (apply(2, shop(4, canary(CanaryStep(users: percent(25), hold: .minutes(10))))), 18),
       asks: apply(3, shop(4, canary(CanaryStep(users: percent(25), hold: .minutes(10)))))),
+    Situation(
+      "a judged canary gone on with after its controller was lost", judged, racks: [2, 2, 2], begun: (apply(2, judged), 18),
+      asks: apply(2, judged)),
   ]
+
+  /// What its gateways counted while no controller ran is part of the verdict.
+  private static let judged = shop(4, canary(CanaryStep(users: percent(25), hold: .minutes(10))) { $0.analysis = Analysis() })
 
   private static let told = [
     Situation("waves as long as they were", shop(3), past: pastWaves([20, 31, 22])),

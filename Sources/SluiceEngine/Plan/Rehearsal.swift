@@ -190,8 +190,14 @@ package struct Rehearsal: Sendable {
   /// The rack of each instance that was measured, by its number.
   private var racks: [Int?] = []
 
-  /// Ends all open attempts at once, in their order, or lets time pass to the next wake-up.
+  /// Says what was asked for, ends all open attempts at once, in their order, or lets time pass to the next wake-up.
   private mutating func advance() -> Bool {
+    if !approvals.isEmpty {
+      let next = approvals
+      approvals = []
+      step(next)
+      return true
+    }
     if !open.isEmpty {
       let ended = open.map { Engine.Event.input(service, .outcome(attempt: $0.id, result($0))) }
       open = []
@@ -229,16 +235,27 @@ package struct Rehearsal: Sendable {
     }
     if let record = engine.record(service) {
       // An analysis is taken to be sure at once.
-      if case .analysis? = record.rollout?.gate { promote() }
+      if case .analysis? = record.rollout?.gate {
+        hear(record)
+        promote()
+      }
       noteStep(record)
       measure(record)
     }
-    let next = approvals
-    approvals = []
-    if !next.isEmpty { step(next) }
   }
 
+  /// What gateways counted while no controller ran is taken to be heard, and good.
+  private mutating func hear(_ record: ServiceRecord) {
+    guard var step = record.rollout?.step, !step.unheard.isEmpty else { return }
+    step.unheard = []
+    var heard = record
+    heard.rollout?.step = step
+    engine.install(heard)
+  }
+
+  /// Whoever is asked says yes; a question that stays, whatever is said, is shown as what the rollout waits for.
   private mutating func promote() {
+    guard promotions < 1_000 else { return }
     promotions += 1
     let command = Command(id: "promote-\(promotions)", by: "plan", at: WallTime(milliseconds: 0), verb: .promote(full: false))
     approvals.append(.input(service, .command(command)))
