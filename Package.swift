@@ -137,6 +137,7 @@ let package = Package(
     // The structure itself: who may import what, and what no pure target may touch.
     tests("ArchitectureTests", []),
     // From outside: the built programs on real hosts.
-    tests("EndToEndTests", []),
+    .testTarget(
+      name: "EndToEndTests", dependencies: [.product(name: "GRDB", package: "GRDB.swift")], exclude: ["Fixtures"], swiftSettings: settings),
   ]
 )

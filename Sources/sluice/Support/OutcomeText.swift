@@ -26,7 +26,8 @@ struct OutcomeText {
       console.complain(
         "\(service) is held by \(holder.fence.owner.prefix { $0 != ":" }) since \(TimeText.utc(holder.since)) (epoch \(holder.fence.epoch))",
         remedy: "wait for it; if that controller is dead for certain, say --take-over")
-    case .failed(let failure) where failure.kind == .fenced:
+    // Without a holder it is the record that is in question, and what to do about that is said with it.
+    case .failed(let failure) where failure.kind == .fenced && (failure.holder != nil || failure.remedy.isEmpty):
       let who = failure.holder.map { "\($0.owner.prefix { $0 != ":" }) (epoch \($0.epoch))" } ?? "another controller"
       console.complain(
         "\(service) was taken over by \(who): \(failure.message)",
