@@ -113,7 +113,8 @@ final class TestUpstream: Sendable {
       return Script(text: "|\(Self.plain("slow \(name)"))", pause: wait)
     }
     if parts.first == "big", parts.count > 1, let size = Int(parts[1]) {
-      return Script(text: Self.plain(String(repeating: "b", count: size)))
+      // By octets: character by character it would take the upstream's loop seconds.
+      return Script(text: Self.plain(String(decoding: [UInt8](repeating: UInt8(ascii: "b"), count: size), as: UTF8.self)))
     }
     return Script(text: Self.plain(parts.first == "upload" ? "got \(body)" : name))
   }
@@ -198,7 +199,8 @@ private final class UpstreamScript: ChannelInboundHandler {
     answered = true
     let script = script(body)
     if script.text.hasPrefix("HTTP/1.1 101") { tunnel = true }
-    write(context, script.text.split(separator: "|", omittingEmptySubsequences: false).map(String.init)[...], script)
+    let parts = script.text.utf8.split(separator: UInt8(ascii: "|"), omittingEmptySubsequences: false)
+    write(context, parts.map { String(Substring($0)) }[...], script)
   }
 
   private func write(_ context: ChannelHandlerContext, _ parts: ArraySlice<String>, _ script: TestUpstream.Script) {
