@@ -70,7 +70,7 @@ extension EndToEnd {
 
     @Test("a drain that would break the floor is refused with nothing touched, or done as degraded when the floor is overridden")
     func refusesBelowTheFloor() async throws {
-      let site = try await site("e2e-floor", slots: 1)
+      let site = try await site("e2e-drainfl", slots: 1)
       let before = try await site.status()
       let refused = try await site.sluice("drain", "a1", "--yes")
       #expect(refused.status == 1, "\(refused.all)")

@@ -53,7 +53,7 @@ extension EndToEnd {
 
     @Test("a host that dies in mid-rollout condemns no release")
     func deadHost() async throws {
-      let rig = try await Rig.up("e2e-dead")
+      let rig = try await Rig.up("e2e-faildead")
       let site = try Site(rig: rig)
       try site.gateway()
       var shop = Site.Shop()
