@@ -18,6 +18,8 @@ package struct Engine: Sendable {
     case commit([ServiceRecord], [StoredEvent])
     case cancel(ServiceName, attempt: Int)
     case dispatch(ServiceName, Attempt)
+    /// The host has an older word than this one: it is told, before anything that comes after is done there.
+    case cordon(Cordon)
     case refuse(ServiceName, command: String, Refusal)
     /// Give another `tick` after so long.
     case wake(after: Milliseconds)
@@ -38,7 +40,8 @@ package struct Engine: Sendable {
   package private(set) var records: [ServiceRecord]
   private var services: [ServiceName]
   package let gateways: [Gateway]
-  package var cordons: [HostName] { didSet { stale = nil } }
+  /// What operators have said of hosts, as far as it is known here; whoever shows a host's facts tells what lies there.
+  package var cordons: Cordons { didSet { if cordons.hosts != oldValue.hosts { stale = nil } } }
   /// Time zones as they are now.
   package var zones: [ZoneOffset] = []
   /// Services that were to be acted upon, and whose fence could not be taken, or has been lost.
@@ -56,13 +59,13 @@ package struct Engine: Sendable {
   /// Which requests each service has.
   private var claims: [ServiceName: RouteClaim] = [:]
 
-  package init(fleet: Fleet, gateways: [Gateway], records: [ServiceRecord], cordons: [HostName]) {
+  package init(fleet: Fleet, gateways: [Gateway], records: [ServiceRecord], cordons: Cordons) {
     self.gateways = gateways
     self.records = records.sorted { $0.service < $1.service }
     services = self.records.map(\.service)
     self.cordons = cordons
     map = FleetMap(fleet)
-    occupancy = Occupancy(map: map, cordons: cordons, records: self.records)
+    occupancy = Occupancy(map: map, cordons: cordons.hosts, records: self.records)
     for record in records { claims[record.service] = record.claim }
   }
 
@@ -143,7 +146,7 @@ package struct Engine: Sendable {
 
   private func currentOccupancy(for service: ServiceName) -> Occupancy {
     if isCurrent(for: service) { return occupancy }
-    guard let stale else { return Occupancy(map: map, cordons: cordons, records: records) }
+    guard let stale else { return Occupancy(map: map, cordons: cordons.hosts, records: records) }
     return stale.compactMap { record($0) }.reduce(occupancy) { $0.replacing($1) }
   }
 
@@ -157,8 +160,8 @@ package struct Engine: Sendable {
   package mutating func handle(_ events: [Event], now: Milliseconds, wall: WallTime) -> [Effect] {
     pass(to: now)
     let awaited = openAttempts(events)
-    var effects: [Effect] = []
     var notes: [StoredEvent] = []
+    var effects = hear(events, wall: wall, &notes)
     var changed: [ServiceName] = []
     var coming = events[...]
     while let event = coming.popFirst() {
@@ -235,6 +238,27 @@ package struct Engine: Sendable {
       }
     }
     return effects
+  }
+
+  /// Takes in what hosts tell of operators' words, before anything is decided.
+  private mutating func hear(_ events: [Event], wall: WallTime, _ notes: inout [StoredEvent]) -> [Effect] {
+    var late: [Effect] = []
+    for event in events {
+      guard case .input(let service, let input) = event, let (host, told) = input.cordon else { continue }
+      let known = cordons.word(on: host)
+      if let told, told.isNewer(than: known) {
+        cordons.hear(told)
+        guard told.isDrained != known?.isDrained ?? false else { continue }
+        let words = told.isDrained ? "is drained\(told.speaker): nothing is placed there" : "may have instances again\(told.speaker)"
+        notes.append(
+          StoredEvent(
+            service: service, at: wall, rollout: record(service)?.rollout?.number,
+            event: RecordEvent(.warning, told.isDrained ? "host-drained" : "host-undrained", "\(host) \(words)", host: host)))
+      } else if let known, known.isNewer(than: told) {
+        late.append(.cordon(known))
+      }
+    }
+    return late
   }
 
   /// The services with a rollout that were decided before the first of these changed; the others of these have seen it.
@@ -392,6 +416,15 @@ extension ArraySlice<Engine.Event> {
 
 extension Input {
   fileprivate var isCommand: Bool { if case .command = self { true } else { false } }
+
+  /// Of which host it tells what was last said of it, and what; nil where it tells of none.
+  fileprivate var cordon: (host: HostName, told: Cordon?)? {
+    switch self {
+    case .host(let fact), .outcome(_, .succeeded(.facts(let fact))): (fact.host, fact.cordon)
+    case .outcome(_, .failed(let failure)): failure.cordon.map { ($0.host, $0) }
+    default: nil
+    }
+  }
 
   /// Why the controller that sent the attempt may act no more.
   fileprivate var fencedOff: Failure? {

@@ -132,6 +132,7 @@ package struct FleetRunner: Sendable {
       switch try await FenceTaker(runner: self, engine: engine, request: request).take() {
       case .failure(let outcome): found[request.service] = .failure(outcome)
       case .success(let taken):
+        try ports.store.hear(taken.inputs.compactMap(\.told), fleet: fleet.name)
         var record = taken.record
         record.fence = taken.fence
         record.version += 1
@@ -152,6 +153,11 @@ package struct FleetRunner: Sendable {
     try ports.store.commit([], events: [stored], fleet: fleet.name)
     observe(.committed([], [stored]))
   }
+}
+
+extension Input {
+  /// What a host told of whether it takes instances.
+  fileprivate var told: Cordon? { if case .host(let fact) = self { fact.cordon } else { nil } }
 }
 
 extension Failure {

@@ -13,6 +13,9 @@ package protocol HostPort: Sendable {
   func replicate(_ copy: SignedCopy, service: ServiceName, fence: Fence, to host: Host) async -> Bool
   /// A clean end: anyone may take the fence now. Also removes what no release in `keep` needs.
   func release(_ service: ServiceName, fence: Fence, keep: [Digest], on host: Host) async
+  /// Leaves an operator's word on the host, unless a newer one lies there; it is told with every fact of the host from then on. The one that
+  /// lies there then; nil where it could not be left.
+  func leave(_ word: Cordon, on host: Host) async -> Cordon?
 }
 
 /// What the engine asks of gateways.
@@ -55,7 +58,8 @@ package protocol StorePort: Sendable {
   func load(_ fleet: FleetName) throws -> StoredFleet
   /// Writes the records, then appends the events, and tells whoever left a command what became of it.
   func commit(_ records: [ServiceRecord], events: [StoredEvent], answers: [CommandAnswer], fleet: FleetName) throws
-  func setCordons(_ cordons: [HostName], fleet: FleetName) throws
+  /// Keeps the words that are newer than what is kept.
+  func hear(_ words: [Cordon], fleet: FleetName) throws
   /// Commands that other processes left for the one that has these services; each is handed out once. One that has lain there for longer than
   /// `CommandAnswer.expiry` is not: whoever left it has gone.
   func takeCommands(_ fleet: FleetName, for services: [ServiceName], now: WallTime) throws -> [StoredCommand]
@@ -88,9 +92,9 @@ package protocol Timekeeper: Sendable {
 /// What the store knows of a fleet.
 package struct StoredFleet: Hashable, Sendable {
   package var records: [ServiceRecord]
-  package var cordons: [HostName]
+  package var cordons: Cordons
 
-  package init(records: [ServiceRecord] = [], cordons: [HostName] = []) {
+  package init(records: [ServiceRecord] = [], cordons: Cordons = []) {
     self.records = records
     self.cordons = cordons
   }
@@ -102,10 +106,10 @@ package struct StoreChanges: Hashable, Sendable {
   package var mark: Int64
   /// Those that are not as they were known.
   package var records: [ServiceRecord]
-  /// All that stand.
-  package var cordons: [HostName]
+  /// All that are kept.
+  package var cordons: Cordons
 
-  package init(mark: Int64, records: [ServiceRecord], cordons: [HostName]) {
+  package init(mark: Int64, records: [ServiceRecord], cordons: Cordons) {
     self.mark = mark
     self.records = records
     self.cordons = cordons

@@ -26,6 +26,8 @@ struct RunnerSession {
   /// Up to where other processes' commits have been seen.
   private var mark: Int64?
   private var tasks: [AttemptKey: Task<Void, Never>] = [:]
+  /// What hosts were told of operators' words in this run.
+  private var telling: [HostName: (word: Cordon, task: Task<Void, Never>)] = [:]
   private var helpers: [Task<Void, Never>] = []
   private var timer: Task<Void, Never>?
   private var gateTimers: [ServiceName: Task<Void, Never>] = [:]
@@ -210,7 +212,10 @@ struct RunnerSession {
   /// Decides on what stands: what other processes have reserved is seen, and what is decided is durable before any of them decides.
   private mutating func decide(_ events: [Engine.Event], _ left: [StoredCommand], _ wall: WallTime) throws -> [Engine.Effect] {
     try refresh()
+    let known = engine.cordons
     let effects = engine.handle(events, now: ports.time.monotonic(), wall: wall)
+    let heard = engine.cordons.words.filter { known.word(on: $0.host) != $0 }
+    if !heard.isEmpty { try ports.store.hear(heard, fleet: runner.fleet.name) }
     var refused: [String: Refusal] = [:]
     var isCommitted = false
     for case .refuse(_, let command, let refusal) in effects { refused[command] = refusal }
@@ -237,7 +242,7 @@ struct RunnerSession {
     mark = changes.mark
     // One whose fence this run has is its own from then on: it may go on from a copy that is newer than what the store has.
     for record in changes.records where fences[record.service] == nil && leaving[record.service] == nil { engine.install(record) }
-    if engine.cordons != changes.cordons { engine.cordons = changes.cordons }
+    for word in changes.cordons.words { engine.cordons.hear(word) }
   }
 
   /// The time zones that windows name, as they are now.
@@ -257,6 +262,7 @@ struct RunnerSession {
     case .cancel(let service, let attempt):
       tasks.removeValue(forKey: AttemptKey(service: service, attempt: attempt))?.cancel()
     case .dispatch(let service, let attempt): dispatch(service, attempt)
+    case .cordon(let word): passOn(word)
     case .refuse(let service, let command, let refusal):
       if own.contains(command) { outcomes[service] = .refused(refusal) } else { try tell(refusal, of: service) }
     case .wake(let wait):
@@ -290,12 +296,21 @@ struct RunnerSession {
     let send = send
     let observe = runner.observe
     let key = AttemptKey(service: service, attempt: attempt.id)
+    let told = attempt.action.host.flatMap { telling[$0]?.task }
     tasks[key] = Task {
+      await told?.value
       let result = await performer.perform(attempt)
       if Task.isCancelled { return }
       observe(.outcome(service, attempt, result))
       send.yield(.events([.input(service, .outcome(attempt: attempt.id, result))]))
     }
+  }
+
+  /// What was said of a host while it could not be reached, or before hosts kept such words, is told it now.
+  private mutating func passOn(_ word: Cordon) {
+    guard let host = runner.fleet.host(word.host), telling[word.host]?.word != word else { return }
+    let hosts = ports.hosts
+    telling[word.host] = (word, Task { _ = await hosts.leave(word, on: host) })
   }
 
   /// A gate that may open by itself is waited at for a bounded time.
@@ -367,6 +382,7 @@ struct RunnerSession {
   /// Lets go of what is still held.
   private mutating func end() async {
     for task in tasks.values { task.cancel() }
+    for (_, told) in telling.sorted(by: { $0.key < $1.key }) { await told.task.value }
     for service in fences.keys.sorted() { leave(service) }
     for (service, task) in leaving.sorted(by: { $0.key < $1.key }) {
       await task.value

@@ -60,6 +60,7 @@ extension HostAnswer {
       ports.insert(port)
     }
     fact.listening = ports.sorted()
+    fact.cordon = cordon(of: host)
     return fact
   }
 }

@@ -217,7 +217,10 @@ extension HostAnswer {
     var message = text("message")
     let fence = word == Failure.Kind.fenced.rawValue ? holder()?.fence : nil
     if let fence { message += ": \(fence.owner.prefix { $0 != ":" }) (epoch \(fence.epoch))" }
+    let cordon = word == Failure.Kind.drained.rawValue ? cordon(of: host) : nil
+    if let cordon { message += cordon.speaker }
     return Failure(
-      Failure.Kind(rawValue: word) ?? .host, "\(host): \(message)", output: text("log"), remedy: text("remedy"), holder: fence)
+      Failure.Kind(rawValue: word) ?? .host, "\(host): \(message)", output: text("log"),
+      remedy: cordon.map { _ in "sluice undrain \(host)" } ?? text("remedy"), holder: fence, cordon: cordon)
   }
 }

@@ -12,11 +12,13 @@ extension Simulation {
     if losesState {
       note("the database is gone", isGeneral: true)
       store = SimulatedStore()
+      heard[machine] = nil
       losesState = false
       onEachScene { $0.scene.stateWasLost = true }
     }
     let before = store.records
-    var acting = Engine(fleet: scenario.fleet, gateways: [scenario.gateway], records: store.records + neighbours, cordons: cordons)
+    var acting = Engine(
+      fleet: scenario.fleet, gateways: [scenario.gateway], records: store.records + neighbours, cordons: heard[machine] ?? [])
     acting.zones = [Scenario.zone]
     var events: [Engine.Event] = []
     onEachScene { $0.take(&acting, &events) }

@@ -172,8 +172,7 @@ extension Simulation {
     case "unfreeze": command = .unfreeze
     case "split": command = .split(BasisPoints(random.integer(in: 0...6) * 1_000))
     case "drain", "undrain":
-      cordons = verb == "drain" ? [host] : []
-      engine?.cordons = cordons
+      say(isDrained: verb == "drain", host)
       let settle = operatorCommand("typed-\(verb)-\(time)", .settle(cause: verb, overrideFloor: false))
       if engine != nil { feed(scenes.map { .input($0.service, .command(settle)) }) }
       return

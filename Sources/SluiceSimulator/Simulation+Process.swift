@@ -10,6 +10,7 @@ extension Simulation {
     let now = Milliseconds(sabotage == .holdByWallClock ? time + max(0, clockOff) : time)
     let wall = wall
     guard let effects = engine?.handle(events, now: now, wall: wall) else { return }
+    heard[machine] = engine?.cordons
     onEachScene { $0.review(before, events, effects) }
     let front = scene.index
     for effect in effects { perform(effect) }
@@ -52,6 +53,7 @@ extension Simulation {
     switch effect {
     case .commit(let records, let notes): commit(records, notes)
     case .cancel: break
+    case .cordon(let word): leave(word, on: word.host)
     case .dispatch(let service, let attempt):
       turn(to: service)
       dispatch(attempt)
@@ -153,6 +155,7 @@ extension Simulation {
         if case .fenceLost = rest { note("the former controller learns that its fence has fallen") }
         former?.fences[service] = nil
         if former?.fences.isEmpty == true { former = nil }
+      case .cordon(let word): leave(word, on: word.host)
       case .commit, .cancel, .refuse: break
       }
     }

@@ -53,7 +53,7 @@ extension Simulation {
 
   /// Whether another instance of the service in front could be put there.
   private func hasPlace(_ host: Host) -> Bool {
-    guard let state = scene.hosts[host.name], !cordons.contains(host.name) else { return false }
+    guard let state = scene.hosts[host.name], !cordons.hosts.contains(host.name) else { return false }
     let taken = scenes.flatMap { $0.hosts[host.name]?.instances.values.map(\.port) ?? [] } + state.neighbours
     let ports = scene.plan.policy.ports
     return taken.count < host.slots && (ports.from...ports.to).contains { !taken.contains($0) && !state.foreign.contains($0) }

@@ -50,6 +50,7 @@ extension Simulation {
   /// What a look at a host shows of the service in front.
   func facts(of host: HostName) -> HostFact? {
     guard var fact = scene.hosts[host]?.facts(host) else { return nil }
+    fact.cordon = cordons.word(on: host)
     for other in others { fact.listening += other.hosts[host]?.instances.values.map(\.port).sorted() ?? [] }
     return fact
   }
@@ -82,6 +83,9 @@ extension Simulation {
       }
       if scene.hosts[host]?.foreign.contains(instance.port) == true, scene.hosts[host]?.instances[number] == nil {
         return after(20...400, .answers(of, attempt, .failed(Failure(.portTaken, "port \(instance.port) is taken")), host))
+      }
+      if let word = cordons.word(on: host), word.isDrained, scene.hosts[host]?.instances[number] == nil {
+        return after(20...400, .answers(of, attempt, .failed(Failure(.drained, "it is drained", cordon: word)), host))
       }
       start(of, attempt, host, instance, generation, record)
     case .checkReady(_, let number):

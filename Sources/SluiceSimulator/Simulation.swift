@@ -97,7 +97,9 @@ package struct Simulation {
   var finished = false
   var events = 0
   var pendingCrashes: [Int]
-  var cordons: [HostName] = []
+  /// Operators' words as they lie on the hosts, and as each machine has said or heard them.
+  var cordons: Cordons = []
+  var heard: [String: Cordons] = [:]
   var losesState = false
   var standingFaults: [Scenario.Fault.Kind.Name] = []
   /// Until when what every program needs is away.

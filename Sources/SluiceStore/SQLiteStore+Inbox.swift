@@ -84,8 +84,7 @@ extension SQLiteStore {
         let select = "SELECT content FROM record WHERE service = ?"
         return try String.fetchOne(database, sql: select, arguments: [service.rawValue]).map { try self.decode(Array($0.utf8)) }
       }
-      let cordons = try String.fetchAll(database, sql: "SELECT host FROM cordon ORDER BY host").map { HostName($0) }
-      return StoreChanges(mark: version, records: records, cordons: cordons)
+      return StoreChanges(mark: version, records: records, cordons: try Self.cordons(database))
     }
   }
 }

@@ -145,8 +145,7 @@ package final class SQLiteStore: StorePort {
       let records = try String.fetchAll(database, sql: "SELECT content FROM record ORDER BY service").map {
         try self.decode(Array($0.utf8))
       }
-      let cordons = try String.fetchAll(database, sql: "SELECT host FROM cordon ORDER BY host").map { HostName($0) }
-      return StoredFleet(records: records, cordons: cordons)
+      return StoredFleet(records: records, cordons: try Self.cordons(database))
     }
   }
 
@@ -215,24 +214,4 @@ package final class SQLiteStore: StorePort {
 
   package func encode(_ record: ServiceRecord) throws -> [UInt8] { try RecordCodec.encode(record) }
   package func decode(_ bytes: [UInt8]) throws -> ServiceRecord { try RecordCodec.decode(bytes) }
-
-  // MARK: Cordons
-
-  package func setCordons(_ cordons: [HostName], fleet: FleetName) throws {
-    try changeCordons(fleet: fleet) { _ in cordons }
-  }
-
-  /// In one transaction: two that drain at once lose nothing of each other. Gives back what stood before.
-  @discardableResult
-  package func changeCordons(fleet: FleetName, _ change: ([HostName]) -> [HostName]) throws -> [HostName] {
-    try check(fleet)
-    return try write { database in
-      let before = try String.fetchAll(database, sql: "SELECT host FROM cordon ORDER BY host").map { HostName($0) }
-      try database.execute(sql: "DELETE FROM cordon")
-      for host in change(before) {
-        try database.execute(sql: "INSERT OR IGNORE INTO cordon (host) VALUES (?)", arguments: [host.rawValue])
-      }
-      return before
-    }
-  }
 }

@@ -11,6 +11,9 @@ enum StoreSchema {
     migrator.registerMigration("2 answers to commands") { database in
       try database.execute(sql: "CREATE TABLE answer (command TEXT PRIMARY KEY NOT NULL, content TEXT NOT NULL) STRICT")
     }
+    migrator.registerMigration("3 words on hosts") { database in
+      try database.execute(sql: "ALTER TABLE cordon ADD COLUMN content TEXT")
+    }
     return migrator
   }
 

@@ -125,6 +125,32 @@ package enum HostContract {
       let after = try await at.facts(other)
       try demand(after.instances == before.instances && after.releases == before.releases, "\(before) became \(after)")
     },
+    Law("an operator's word is told to whoever claims or looks; the newer one counts, and a drained host starts nothing") { subject in
+      let at = Claimer(subject: subject)
+      try await at.granted(mine)
+      let none = try await at.facts(mine).cordon
+      try demand(none == nil, "\(String(describing: none))")
+      let release = try await subject.release(1, sick: false)
+      let instance = try await subject.instance(1, of: release)
+      _ = try await at.succeeds(.stage(release), mine)
+      func word(_ number: UInt64, _ isDrained: Bool) -> Cordon {
+        Cordon(host: subject.host.name, number: number, isDrained: isDrained, by: "bob@the attic", at: WallTime(milliseconds: 9))
+      }
+      // What was said, and what lies there then.
+      for (said, lies) in [(word(5, true), word(5, true)), (word(4, false), word(5, true)), (word(5, false), word(5, true))] {
+        let left = await subject.hosts.leave(said, on: subject.host)
+        try demand(left == lies, "\(said) left \(String(describing: left))")
+        try demand(try await at.facts(mine).cordon == lies, "a look tells something else")
+        guard case .granted(let fact, _) = await at.claim(mine), fact.cordon == lies else {
+          throw BrokenLaw(description: "a claim tells something else")
+        }
+      }
+      let result = await at.perform(.start(instance, release), mine)
+      guard case .failed(let failure) = result, failure.kind == .drained else { throw BrokenLaw(description: "\(result)") }
+      try demand(failure.cordon == word(5, true), "\(failure)")
+      try demand(await subject.hosts.leave(word(6, false), on: subject.host) == word(6, false), "a newer one does not count")
+      _ = try await at.succeeds(.start(instance, release), mine)
+    },
     Law("the record's copy comes back with the next claim; an older one does not go over a newer") { subject in
       let at = Claimer(subject: subject)
       let none = try await at.granted(mine)

@@ -18,7 +18,9 @@ final class FakeFleet: HostPort, GatewayPort, HookPort, CheckPort, StorePort, Ti
     /// What was called, in its order: `claim a1`, `withdraw gateway g1` …
     var calls: [String] = []
     var records: [ServiceName: ServiceRecord] = [:]
-    var cordons: [HostName] = []
+    var cordons: Cordons = []
+    /// What was left on hosts.
+    var left: [Cordon] = []
     var events: [StoredEvent] = []
     var answers: [String: CommandAnswer.Verdict] = [:]
     var inbox: [StoredCommand] = []
@@ -86,6 +88,14 @@ final class FakeFleet: HostPort, GatewayPort, HookPort, CheckPort, StorePort, Ti
   func replicate(_ copy: SignedCopy, service: ServiceName, fence: Fence, to host: Host) async -> Bool { true }
   func release(_ service: ServiceName, fence: Fence, keep: [Digest], on host: Host) async { note("release \(service) on \(host.name)") }
 
+  func leave(_ word: Cordon, on host: Host) async -> Cordon? {
+    state.withLock { state in
+      state.calls.append("leave \(word.host)")
+      state.left.append(word)
+    }
+    return word
+  }
+
   // MARK: Gateways
 
   func claim(_ claim: FenceClaim, gateway: GatewayID) async -> ClaimAnswer<GatewayFact> {
@@ -150,7 +160,7 @@ final class FakeFleet: HostPort, GatewayPort, HookPort, CheckPort, StorePort, Ti
     }
   }
 
-  func setCordons(_ cordons: [HostName], fleet: FleetName) { state.withLock { $0.cordons = cordons } }
+  func hear(_ words: [Cordon], fleet: FleetName) { state.withLock { state in for word in words { state.cordons.hear(word) } } }
 
   func takeCommands(_ fleet: FleetName, for services: [ServiceName], now: WallTime) -> [StoredCommand] {
     state.withLock { state in

@@ -81,6 +81,7 @@ final class CopyPlacesWorld: HostPort, GatewayPort, HookPort, CheckPort, StorePo
     return true
   }
   func release(_ service: ServiceName, fence: Fence, keep: [Digest], on host: SluiceModel.Host) async {}
+  func leave(_ word: Cordon, on host: SluiceModel.Host) async -> Cordon? { nil }
 
   func claim(_ claim: FenceClaim, gateway: GatewayID) async -> ClaimAnswer<GatewayFact> {
     .granted(GatewayFact(gateway: gateway, revision: nil), copies["\(gateway)"])
@@ -114,7 +115,7 @@ final class CopyPlacesWorld: HostPort, GatewayPort, HookPort, CheckPort, StorePo
       state.events += events.map(\.event)
     }
   }
-  func setCordons(_ cordons: [HostName], fleet: FleetName) throws {}
+  func hear(_ words: [Cordon], fleet: FleetName) throws {}
   func takeCommands(_ fleet: FleetName, for services: [ServiceName], now: WallTime) throws -> [StoredCommand] { [] }
   func changes(_ fleet: FleetName, since mark: Int64?, known: () -> [ServiceName: Revision]) throws -> StoreChanges? { nil }
   func exclusively<Value>(_ work: () throws -> Value) throws -> Value { try work() }

@@ -63,6 +63,23 @@ struct FormTests {
     }
   }
 
+  @Test("A host's word on being drained is read, and what cannot be one is none")
+  func cordons() throws {
+    func read(_ line: String) throws -> Cordon? {
+      try HostAnswer(parsing: Array("sluice/1\ngeneration 7\n\(line)\nend\n".utf8)).facts(of: "a").flatMap(\.cordon)
+    }
+    let word = Cordon(host: "a", number: 12, isDrained: true, by: "anna@the attic", at: WallTime(milliseconds: 9))
+    #expect(try read("cordon 12 1 9 \(Token.encode(word.by))") == word)
+    #expect(try read("cordon 99999999999999 0 0 %")?.isDrained == false)
+    for bad in [
+      "cordon", "cordon 12", "cordon 12 1 9", "cordon 0 1 9 x", "cordon -1 1 9 x", "cordon 100000000000000 1 9 x", "cordon 12 2 9 x",
+      "cordon 12 1 -9 x", "cordon 12 1 9 x y", "cordon 12 1 9 %zz", "cordon 12 1 999999999999999999 x",
+    ] {
+      #expect(try read(bad) == nil, "\(bad)")
+    }
+    #expect(try read("cordon 1 1 0 \(String(repeating: "n", count: 5_000))")?.by.utf8.count == 200)
+  }
+
   @Test("Random bytes never bring the reader down, and a cut answer is never taken for a whole one")
   func fuzz() throws {
     let good = Array("sluice/1\ngeneration 7\ninstance 2 8080 1\nrecord 3\nabc\nrelease \(String(repeating: "a", count: 64))\nend\n".utf8)

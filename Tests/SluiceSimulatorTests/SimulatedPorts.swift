@@ -87,6 +87,8 @@ final class SimulatedPorts: HostPort, GatewayPort, HookPort, CheckPort, Sendable
     world.withLock { $0.scene.hosts[host.name]?.release(service, fence) }
   }
 
+  func leave(_ word: Cordon, on host: SluiceModel.Host) async -> Cordon? { world.withLock { $0.leave(word, on: host.name) } }
+
   // MARK: Gateways
 
   func claim(_ claim: FenceClaim, gateway: GatewayID) async -> ClaimAnswer<GatewayFact> {
@@ -214,8 +216,8 @@ final class SimulatedDatabase: StorePort, StoreSubject, Sendable {
 
   struct Stale: Error { let service: ServiceName }
 
-  /// What the simulation has no need of: its cordons are the engine's own, its commands come from nobody's inbox.
-  func setCordons(_ cordons: [HostName], fleet: FleetName) {}
+  /// What the simulation has no need of: each machine's words are kept beside its records, its commands come from nobody's inbox.
+  func hear(_ words: [Cordon], fleet: FleetName) {}
   func takeCommands(_ fleet: FleetName, for services: [ServiceName], now: WallTime) -> [StoredCommand] { [] }
   func changes(_ fleet: FleetName, since mark: Int64?, known: () -> [ServiceName: Revision]) -> StoreChanges? { nil }
   func exclusively<Value>(_ work: () throws -> Value) throws -> Value { try work() }

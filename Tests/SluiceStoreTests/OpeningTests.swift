@@ -3,6 +3,7 @@ import GRDB
 import SluiceEngine
 import Glibc
 import SluiceModel
+import SluiceRollout
 import Testing
 
 @testable import SluiceStore
@@ -77,16 +78,26 @@ import Testing
     let queue = try DatabaseQueue(path: directory.path + "/prod.sqlite")
     // What Sluice 0.1 has made: the first tables alone.
     try queue.write {
-      try $0.execute(sql: "DROP TABLE answer; DELETE FROM grdb_migrations WHERE identifier NOT LIKE '1 %'")
+      try $0.execute(
+        sql: """
+          DROP TABLE answer; ALTER TABLE cordon DROP COLUMN content; INSERT INTO cordon (host) VALUES ('a1');
+          DELETE FROM grdb_migrations WHERE identifier NOT LIKE '1 %'
+          """)
     }
     try queue.close()
     let reader = try SQLiteStore(directory: directory.path, fleet: prod, readOnly: true)
     #expect(try reader.records() == [record(version: 4)])
     #expect(try reader.lastEvents(limit: 1).map(\.stored) == [event("before")])
+    #expect(try reader.load(prod).cordons.hosts == ["a1"])
     let writer = try SQLiteStore(directory: directory.path, fleet: prod)
     #expect(try writer.answer(to: "c-1") == nil)
     #expect(try writer.takeCommands(prod, for: ["shop"], now: WallTime(milliseconds: 5)) == [command("c-1")])
     #expect(try writer.records() == [record(version: 4)])
+    #expect(try writer.load(prod).cordons.hosts == ["a1"])
+    try writer.hear(
+      [Cordon("a1", isDrained: false, by: "ann", at: WallTime(milliseconds: 1), after: writer.load(prod).cordons.word(on: "a1"))],
+      fleet: prod)
+    #expect(try writer.load(prod).cordons.hosts.isEmpty)
   }
 
   @Test func `a directory that cannot be made is named`() throws {

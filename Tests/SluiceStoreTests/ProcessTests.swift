@@ -251,10 +251,10 @@ import Testing
     await #expect(processExitsWith: .success) { [path = path as String] in
       let store = try SQLiteStore(directory: path, fleet: prod)
       try store.commit([record("shop", version: 2)], events: [], fleet: prod)
-      try store.changeCordons(fleet: prod) { $0 + ["a1"] }
+      try store.hear(Cordons(arrayLiteral: "a1").words, fleet: prod)
     }
     let second = try #require(try store.changes(prod, since: first.mark) { known })
-    #expect(second.records.map(\.service) == ["shop"] && second.records.map(\.version) == [2] && second.cordons == ["a1"])
+    #expect(second.records.map(\.service) == ["shop"] && second.records.map(\.version) == [2] && second.cordons.hosts == ["a1"])
     #expect(try store.changes(prod, since: second.mark) { known } == nil)
   }
 
@@ -288,12 +288,12 @@ import Testing
       for worker in 0..<4 {
         group.addTask {
           let store = try SQLiteStore(directory: path, fleet: prod)
-          for number in 0..<10 { try store.changeCordons(fleet: prod) { $0 + [HostName("h\(worker)\(number)")] } }
+          for number in 0..<10 { try store.hear(Cordons(arrayLiteral: HostName("h\(worker)\(number)")).words, fleet: prod) }
         }
       }
       try await group.waitForAll()
     }
-    #expect(try SQLiteStore(directory: path, fleet: prod).load(prod).cordons.count == 40)
+    #expect(try SQLiteStore(directory: path, fleet: prod).load(prod).cordons.hosts.count == 40)
   }
 
   @Test func `a reader sees whole commits while another writes`() async throws {

@@ -131,10 +131,13 @@ import Testing
   }
 
   @Test func `cordons, definitions, salts and artifacts are kept`() throws {
-    try store.setCordons(["b1", "a1", "a1"], fleet: prod)
-    #expect(try store.load(prod).cordons == ["a1", "b1"])
-    try store.setCordons([], fleet: prod)
-    #expect(try store.load(prod).cordons == [])
+    let drained = Cordon(host: "b1", number: 7, isDrained: true, by: "anna@here", at: WallTime(milliseconds: 5))
+    try store.hear([drained, Cordon(host: "a1", number: 7, isDrained: true, by: "bob@there", at: WallTime(milliseconds: 6))], fleet: prod)
+    try store.hear([Cordon(host: "a1", number: 8, isDrained: false, by: "anna@here", at: WallTime(milliseconds: 4))], fleet: prod)
+    // An older word than the one that is kept changes nothing.
+    try store.hear([Cordon(host: "b1", number: 6, isDrained: false, by: "bob@there", at: WallTime(milliseconds: 9))], fleet: prod)
+    let cordons = try store.load(prod).cordons
+    #expect(cordons.hosts == ["b1"] && cordons.word(on: "b1") == drained && cordons.word(on: "a1")?.number == 8)
 
     #expect(try store.definitions() == nil)
     let fleet = Fleet(name: prod, racks: [Rack(name: "r", hosts: [Host(name: "a1", rack: "r", address: "10.0.0.1")])])

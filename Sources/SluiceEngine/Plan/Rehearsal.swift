@@ -220,6 +220,7 @@ package struct Rehearsal: Sendable {
         plan.actions.append(attempt.action)
         if case .stage(let host, _) = attempt.action { plan.staged.append(host) }
       case .cancel(_, let attempt): open.removeAll { $0.id == attempt }
+      case .cordon: break
       case .wake(let wait): wakeAt = time + wait
       case .refuse(_, _, let why): refusal = why
       case .rest(_, .waiting(.approval)):

@@ -101,6 +101,18 @@ enum CommonScript {
     " && sync_files "$base"
     }
     say_holder() { say "holder $fence_owner $fence_epoch $fence_machine $fence_since $fence_released"; }
+    # Whether the host takes instances: word (0: nothing was said that can be read), word_drained, word_at, word_by
+    read_cordon() {
+      word=0 word_drained=0 word_at=0 word_by=%
+      [ -f "$root/cordon" ] || return 0
+      { read -r word word_drained word_at word_by <"$root/cordon"; } 2>/dev/null || :
+      case "$word_drained$word$word_at" in *[!0-9]*) word= ;; esac
+      case $word in '' | 0* | ???????????????*) word=0 ;; esac
+      case $word_drained in 0 | 1) ;; *) word=0 ;; esac
+      [ -n "$word_by" ] || word=0
+      [ "$word" != 0 ] || word_drained=0
+    }
+    say_cordon() { [ "$word" = 0 ] || say "cordon $word $word_drained $word_at $word_by"; }
     # Two fleets with one root: what the other has is not touched.
     check_fleet() {
       theirs=

@@ -68,6 +68,8 @@ enum FactScripts {
         # A generation must stand before the first fact is told: later ones are compared with it.
         if [ -z "$generation" ]; then raise_generation; fi
         say "generation $generation"
+        read_cordon
+        say_cordon
         for each in "$base"/instances/*/settings; do
           [ -f "$each" ] || continue
           number=${each%/settings}

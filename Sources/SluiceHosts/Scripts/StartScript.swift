@@ -153,6 +153,11 @@ enum StartScript {
       say "generation ${generation:-0}"
       finish
     fi
+    read_cordon
+    if [ "$word_drained" = 1 ]; then
+      say_cordon
+      fail drained "it takes no instances: it is drained"
+    fi
     choose_runtime
     check_user
     find_program

@@ -193,6 +193,10 @@ struct Absorber {
       if failure.kind == .portTaken, triesAnotherPort(than: record.instances[index].port, on: host) {
         return note(.warning, "port-taken", "\(record.service)/\(number) on \(host): \(failure.message); another port is tried", attempt)
       }
+      // Somebody has drained it since it was chosen: that speaks against nobody, and another host is.
+      if failure.kind == .drained, view.cordons.contains(host) {
+        return note(.warning, "host-drained", "\(record.service)/\(number) is not started on \(failure.message(on: host))", attempt)
+      }
       note(.failure, "instance-failed", "\(record.service)/\(number) on \(failure.message(on: host))", attempt)
       count(CountedFailure(instance: number, host: host, failure: failure, condemnsRelease: failure.condemnsRelease))
     case .stage(let host, _):

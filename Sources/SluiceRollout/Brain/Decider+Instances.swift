@@ -292,7 +292,7 @@ extension Failure {
   var condemnsRelease: Bool {
     switch kind {
     case .start, .readiness, .analysis: true
-    case .portTaken, .host, .staging, .fenced, .gateway, .hook, .task, .interrupted, .stop, .check, .cancelled: false
+    case .portTaken, .host, .staging, .fenced, .gateway, .hook, .task, .interrupted, .stop, .check, .cancelled, .drained: false
     }
   }
 }

@@ -165,6 +165,8 @@ package struct Failure: Hashable, Codable, Sendable {
     case analysis
     /// The controller was told to stop it.
     case cancelled
+    /// The host takes no instances: an operator has drained it.
+    case drained
   }
 
   package var kind: Kind
@@ -176,9 +178,14 @@ package struct Failure: Hashable, Codable, Sendable {
   package var remedy: String
   /// Where a newer fence stands: that fence, if it was told.
   package var holder: Fence?
+  /// Where the host takes no instances: by whose word.
+  package var cordon: Cordon?
 
-  package init(_ kind: Kind, _ message: String, output: String = "", remedy: String = "", holder: Fence? = nil) {
+  package init(
+    _ kind: Kind, _ message: String, output: String = "", remedy: String = "", holder: Fence? = nil, cordon: Cordon? = nil
+  ) {
     self.holder = holder
+    self.cordon = cordon
     self.kind = kind
     self.message = message
     self.output = output

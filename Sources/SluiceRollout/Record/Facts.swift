@@ -11,15 +11,19 @@ package struct HostFact: Hashable, Codable, Sendable {
   package var releases: [Digest]
   /// Ports that something listens on, of any owner.
   package var listening: [Int]
+  /// What was last said of whether it takes instances; nil: nothing that the host knows of.
+  package var cordon: Cordon?
 
   package init(
-    host: HostName, generation: UInt64, instances: [InstanceFact] = [], releases: [Digest] = [], listening: [Int] = []
+    host: HostName, generation: UInt64, instances: [InstanceFact] = [], releases: [Digest] = [], listening: [Int] = [],
+    cordon: Cordon? = nil
   ) {
     self.host = host
     self.generation = generation
     self.instances = instances
     self.releases = releases
     self.listening = listening
+    self.cordon = cordon
   }
 }
 

@@ -1,6 +1,7 @@
 import ArgumentParser
 import SluiceEngine
 import SluiceGatewayControl
+import SluiceHosts
 import SluiceModel
 import SluiceRollout
 import SluiceStore
@@ -62,8 +63,8 @@ private struct Cordoning {
     try change.confirm("\(drains ? "Drain" : "Undrain") \(named.map(\.rawValue).joined(separator: ", "))?", console)
     let words = "\(drains ? "drain" : "undrain") \(place)"
     try await FleetSession.with(workspace, change, command: words, services: [], console: console) { session in
+      try session.store.hear(await CordonSurvey.ask(session.hosts, workspace.fleet), fleet: workspace.fleet.name)
       let stored = try session.store.load(workspace.fleet.name)
-      let cordons = cordons(stored.cordons, drains, named)
       let command = session.command(settle(drains, overridesFloor))
       let released = stored.records.filter { $0.stable?.release != nil || $0.rollout != nil }
       // What other processes of this machine act on is theirs to settle.
@@ -74,16 +75,19 @@ private struct Cordoning {
       if drains, !overridesFloor {
         // One after another, each on what the last would leave: they share the slots.
         var standing = stored.records
-        for record in records { standing = try rehearse(record, standing, cordons, workspace, command) }
+        for record in records { standing = try rehearse(record, standing, stored.cordons, named, workspace, command) }
       }
-      try session.store.changeCordons(fleet: workspace.fleet.name) { self.cordons($0, drains, named) }
-      try await setDraining(drains, workspace, named, session)
-      var ended: ExitCode? = try await handOver(others, drains, overridesFloor, workspace, console) ? nil : ExitStatus.waiting
+      let said = named.map { Cordon($0, isDrained: drains, by: command.by, at: command.at, after: stored.cordons.word(on: $0)) }
+      let untold = try await say(said, session)
+      var ended: ExitCode? = await setDraining(drains, workspace, named, untold, session) ? nil : ExitStatus.failed
+      if !(try await handOver(others, drains, overridesFloor, workspace, console)) { ended = ended ?? ExitStatus.waiting }
       let requests = records.map { FleetRunner.Request(service: $0.service, initial: nil, command: command) }
       if !requests.isEmpty {
-        do { try await session.perform(requests, askedToGoBack: false) } catch let code as ExitCode { ended = code }
+        do { try await session.perform(requests, askedToGoBack: false, tellsDrained: false) } catch let code as ExitCode {
+          ended = ended ?? code
+        }
       }
-      try tell(drains, named, session)
+      try tell(drains, named, untold, session)
       for record in unfinished {
         leftAsItStands(record.service, drains, console)
         ended = ended ?? ExitStatus.waiting
@@ -121,8 +125,29 @@ private struct Cordoning {
     .settle(cause: drains ? "drain" : "undrain", overrideFloor: overridesFloor)
   }
 
-  private func cordons(_ standing: [HostName], _ drains: Bool, _ named: [HostName]) -> [HostName] {
-    drains ? standing + named.filter { !standing.contains($0) } : standing.filter { !named.contains($0) }
+  /// Keeps the words here, and leaves each on its host, for everybody to see: at those that come back it could not be left, and why.
+  private func say(_ words: [Cordon], _ session: FleetSession) async throws -> [HostName: String] {
+    let fleet = session.workspace.fleet
+    try session.store.hear(words, fleet: fleet.name)
+    let hosts = session.hosts
+    let answers = await withTaskGroup(of: (HostName, Result<Cordon, any Error>).self) { group in
+      for word in words {
+        guard let host = fleet.host(word.host) else { continue }
+        group.addTask {
+          do { return (host.name, .success(try await hosts.say(word, on: host))) } catch { return (host.name, .failure(error)) }
+        }
+      }
+      return await group.reduce(into: [HostName: Result<Cordon, any Error>]()) { $0[$1.0] = $1.1 }
+    }
+    var untold: [HostName: String] = [:]
+    for word in words {
+      switch answers[word.host] {
+      case .success(let standing)?: try session.store.hear([standing], fleet: fleet.name)
+      case .failure(let error)?: untold[word.host] = FleetHosts.words(error)
+      case nil: break
+      }
+    }
+    return untold
   }
 
   private func leftAsItStands(_ service: ServiceName, _ drains: Bool, _ console: Console) {
@@ -132,16 +157,32 @@ private struct Cordoning {
   }
 
   /// A gateway on a drained host is drained too, for what stands in front of it.
-  private func setDraining(_ drains: Bool, _ workspace: Workspace, _ named: [HostName], _ session: FleetSession) async throws {
+  ///
+  /// One that cannot be told keeps nothing else from going on: false, unless its host is away, when it takes no requests.
+  private func setDraining(
+    _ drains: Bool, _ workspace: Workspace, _ named: [HostName], _ untold: [HostName: String], _ session: FleetSession
+  ) async -> Bool {
+    let verb = drains ? "drain" : "undrain"
+    var isDone = true
     for gateway in workspace.gateways.flatMap(\.processes) where named.contains(gateway.host) {
       do { try await session.gateways.setDraining(drains, gateway: gateway) } catch {
-        throw Refusal("gateway \(gateway): \(error)", remedy: "sluice gateway status \(gateway.host)")
+        isDone = isDone && untold[gateway.host] != nil
+        session.console.complain(
+          "gateway \(gateway) could not be \(verb)ed: \(error)",
+          remedy: "sluice gateway status \(gateway.host); once it answers, sluice gateway \(verb) \(gateway.host)")
       }
     }
+    return isDone
   }
 
   /// What has become of the hosts: what is still on them is named.
-  private func tell(_ drains: Bool, _ named: [HostName], _ session: FleetSession) throws {
+  private func tell(_ drains: Bool, _ named: [HostName], _ untold: [HostName: String], _ session: FleetSession) throws {
+    for host in named {
+      guard let why = untold[host] else { continue }
+      session.console.say(
+        "\(host) could not be told that it is \(drains ? "drained" : "undrained") (\(why)): this machine keeps to it, and tells it when it answers again; until then other machines do not know"
+      )
+    }
     let names = named.map(\.rawValue).joined(separator: ", ")
     let verb = named.count == 1 ? "is" : "are"
     guard drains else { return session.console.say("\(names) may have instances again") }
@@ -170,14 +211,17 @@ private struct Cordoning {
 
   /// Refuses before anything is touched when the floor would not hold; the records as they would stand afterwards.
   private func rehearse(
-    _ record: ServiceRecord, _ standing: [ServiceRecord], _ cordons: [HostName], _ workspace: Workspace, _ command: Command
+    _ record: ServiceRecord, _ standing: [ServiceRecord], _ known: Cordons, _ named: [HostName], _ workspace: Workspace,
+    _ command: Command
   ) throws -> [ServiceRecord] {
+    var cordons = known
+    for host in named { cordons.hear(Cordon(host, isDrained: true, by: command.by, at: command.at, after: known.word(on: host))) }
     let engine = Engine(fleet: workspace.fleet, gateways: workspace.gateways, records: standing, cordons: cordons)
     var rehearsal = Rehearsal(engine: engine, service: record.service)
     let plan = try rehearsal.run(command)
     // A dead host's instances stay lost until it is seen again: what can be moved has been moved, and the floor is kept.
     let after = rehearsal.records.first { $0.service == record.service }
-    let stays = after?.instances.contains { cordons.contains($0.host) && $0.phase != .lost } ?? false
+    let stays = after?.instances.contains { cordons.hosts.contains($0.host) && $0.phase != .lost } ?? false
     guard let obstacle = plan.obstacle, stays || after?.rollout != nil else { return rehearsal.records }
     throw Refusal(
       "draining \(place) would break \(record.service): \(obstacle.message)",

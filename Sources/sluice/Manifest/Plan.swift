@@ -7,7 +7,7 @@ import SluiceRollout
 import SluiceStore
 
 /// `sluice plan -f PATH…`: what apply would do, wave by wave. It plans on what the state knows; gateways are asked what is healthy, and hosts
-/// only of what is not.
+/// whether they are drained, and of what is not healthy.
 struct PlanCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "plan", abstract: "What apply would do, wave by wave: exit 0 nothing, 2 changes, 1 cannot be done.")
@@ -33,7 +33,9 @@ struct PlanCommand: AsyncParsableCommand {
     let unnamed = FleetCheck.unnamed(workspace, try store?.load(workspace.fleet.name).records ?? [])
     for line in gateways + unnamed { console.say(line) }
     let manifests = workspace.services.sorted(by: Planner.order)
-    let planner = try Planner(workspace, seen: recorded ? [:] : try await Planner.look(workspace, common))
+    let heard = recorded ? [] : await CordonSurvey.ask(workspace)
+    let planner = try Planner(workspace, seen: recorded ? [:] : try await Planner.look(workspace, common), heard: heard)
+    for line in CordonText.lines(planner.cordons, workspace.fleet) { console.say(line) }
     for (manifest, plan) in zip(manifests, await planner.plans(manifests, force: force)) {
       do {
         plans.append(try plan.get())
@@ -63,14 +65,18 @@ struct Planner {
   private let store: SQLiteStore?
   private let seen: [ServiceName: [Input]]
 
-  /// `seen` is what hosts and gateways show of services that have something down.
-  init(_ workspace: Workspace, seen: [ServiceName: [Input]]) throws {
+  /// What is known of drained hosts.
+  var cordons: Cordons { engine.cordons }
+
+  /// `seen` is what hosts and gateways show of services that have something down, `heard` what hosts say of being drained.
+  init(_ workspace: Workspace, seen: [ServiceName: [Input]], heard: [Cordon]) throws {
     self.workspace = workspace
     self.seen = seen
     store = try workspace.reader()
     let stored = try store?.load(workspace.fleet.name) ?? StoredFleet()
     records = stored.records
     var engine = Engine(fleet: workspace.fleet, gateways: workspace.gateways, records: stored.records, cordons: stored.cordons)
+    for word in heard { engine.cordons.hear(word) }
     engine.declare(workspace.services.map(\.policy))
     self.engine = engine
   }

@@ -25,7 +25,9 @@ struct Apply: AsyncParsableCommand {
   func run() async throws {
     let console = Console()
     let workspace = try Workspace.load(common, console)
-    let planner = try Planner(workspace, seen: change.yes ? [:] : try await Planner.look(workspace, common))
+    let planner = try Planner(
+      workspace, seen: change.yes ? [:] : try await Planner.look(workspace, common),
+      heard: change.yes ? [] : await CordonSurvey.ask(workspace))
     let manifests = try startable(planner.inOrderOfGiving(workspace.services), workspace, console)
     if manifests.isEmpty, !workspace.services.isEmpty { return console.say("nothing was done") }
     let rescaled = try replicasOfManifest(manifests, workspace, console)

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Glibc
+import SluiceEngine
 import SluiceModel
 import SluiceRollout
 import SluiceStore
@@ -61,7 +62,7 @@ struct Status: AsyncParsableCommand {
     repeat {
       var services = try reader.services(answers())
       for index in services.indices { services[index].take(facts[services[index].service] ?? []) }
-      let text = try lines(services)
+      let text = try lines(services, reader.workspace)
       if redraws {
         if text != last { console.putResult(area.text(above: [], lines: text.map { LiveArea.Line($0) }, size: .of(STDOUT_FILENO))) }
       } else if text != last {
@@ -72,9 +73,14 @@ struct Status: AsyncParsableCommand {
     } while watch
   }
 
-  private func lines(_ services: [ServiceNow]) throws -> [String] {
-    if output.output == .json { return [try output.json(services.map(StatusReport.init))] }
+  private func lines(_ services: [ServiceNow], _ workspace: Workspace) throws -> [String] {
+    let cordons = try workspace.reader()?.load(workspace.fleet.name).cordons ?? []
+    if output.output == .json { return [try output.json(services.map { StatusReport($0, cordons: cordons) })] }
     if services.isEmpty { return ["nothing has been released yet"] }
+    return text(services) + CordonText.lines(cordons, workspace.fleet)
+  }
+
+  private func text(_ services: [ServiceNow]) -> [String] {
     guard recorded else { return services.flatMap(StatusText.lines) }
     if services.count == 1 { return ["\(StatusText.recorded(services[0])), nothing was asked"] + StatusText.lines(services[0]) }
     // Each has its own time; the first line tells the newest.

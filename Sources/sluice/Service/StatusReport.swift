@@ -80,8 +80,11 @@ struct StatusReport: Codable {
   var `switch`: SwitchStand?
   var actedSince: ActedSince?
   var badReleases: [Int]
+  /// The fleet's drained hosts, as far as this machine has said or heard so.
+  var drainedHosts: [DrainedHost]
 
-  init(_ now: ServiceNow) {
+  init(_ now: ServiceNow, cordons: Cordons) {
+    drainedHosts = cordons.words.filter(\.isDrained).map { DrainedHost($0) }
     let record = now.record
     service = record.service.rawValue
     release = record.stable?.release?.number

@@ -230,8 +230,10 @@ final class FleetSession: Sendable {
     return FleetRunner(fleet: workspace.fleet, gateways: workspace.gateways, ports: ports, options: options, observe: observe)
   }
 
-  /// Runs the requests to their end, tells each outcome, and throws the exit code unless all is well.
-  func perform(_ requests: [FleetRunner.Request], askedToGoBack: Bool, idle: String? = nil) async throws {
+  /// Runs the requests to their end, tells each outcome, and throws the exit code unless all is well. `tellsDrained`: also which hosts are drained.
+  func perform(
+    _ requests: [FleetRunner.Request], askedToGoBack: Bool, idle: String? = nil, tellsDrained: Bool = true
+  ) async throws {
     let inbox = try InboxListener(lock: lock)
     defer { inbox.stop() }
     let printer = ProgressPrinter(console: console, fleet: workspace.fleet, verbose: change.verbose, tellsDoubt: idle == nil)
@@ -252,12 +254,13 @@ final class FleetSession: Sendable {
     let outcomes = try await runner.run(requests, interruptions: interruptions.stream, inbox: inbox.wakes)
     printer.finish()
     let text = OutcomeText(console: console)
-    let records = try store.load(workspace.fleet.name).records
+    let stored = try store.load(workspace.fleet.name)
     for (service, outcome) in outcomes.sorted(by: { $0.key < $1.key }) {
-      let record = records.first { $0.service == service }
+      let record = stored.records.first { $0.service == service }
       text.tell(service, outcome, next: record?.nextStep, idle: idle, besides: record?.notAsAsked(in: workspace.fleet) ?? [])
     }
     for (service, failure) in passedOver.withLock({ $0 }) { text.tellPassedOver(service, failure) }
+    if tellsDrained { for line in CordonText.lines(stored.cordons, workspace.fleet) { console.say(line) } }
     if change.verbose { console.say(ExecText.summary(hosts.statistics, events: requests.count)) }
     let worst = ExitStatus.worst(outcomes.values.map { ExitStatus.of($0, askedToGoBack: askedToGoBack) })
     if worst != .success { throw worst }
