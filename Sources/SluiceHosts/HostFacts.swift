@@ -16,7 +16,7 @@ extension HostAnswer {
   /// The first line with a number that no host reaches.
   var excessive: String? {
     let line = lines.first { line in
-      ["generation", "instance", "holder", "listening"].contains(line.key)
+      ["generation", "instance", "holder", "listening", "held"].contains(line.key)
         && line.value.split(separator: " ").prefix(line.key == "instance" ? 2 : 5).contains {
           $0.utf8.count > 9 && $0.utf8.allSatisfy { (48...57).contains($0) }
         }
@@ -61,6 +61,9 @@ extension HostAnswer {
     }
     fact.listening = ports.sorted()
     fact.cordon = cordon(of: host)
+    let held = values("held").compactMap { Int($0) }
+    guard held.count == values("held").count, held.allSatisfy({ (1...65_535).contains($0) }) else { return nil }
+    fact.held = held.isEmpty ? nil : Set(held).sorted()
     return fact
   }
 }

@@ -84,6 +84,11 @@ enum FactScripts {
           say "release ${each##*/}"
         done
         listening "$from" "$to" | while read -r at inode; do say "listening $at"; done
+        for each in "$root"/ports/*; do
+          [ -f "$each" ] && read -r holder <"$each" || continue
+          [ "$root/${holder% *}" != "$base" ] && [ -d "$root/${holder% *}/instances/${holder##* }" ] || continue
+          say "held ${each##*/}"
+        done
         others | while read -r place at where whose; do
           [ "$where" != "$local" ] || [ "$at" -lt "$from" ] || [ "$at" -gt "$to" ] || say "listening $at"
         done

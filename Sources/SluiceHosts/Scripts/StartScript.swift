@@ -22,7 +22,7 @@ enum StartScript {
         taken=$((taken + 1))
         [ "${each##*/}" != "$port" ] || fail portTaken "port $port is held by ${holder% *}/${holder##* }"
       done
-      [ "$taken" -lt "$slots" ] || fail host "all $slots slots of this host are taken" "raise the host's slots, or move an instance away"
+      [ "$taken" -lt "$slots" ] || fail slotsTaken "all $slots slots of this host are taken" "raise the host's slots, or move an instance away"
       holder=$(others | while read -r place at where whose; do
         [ "$at" != "$port" ] || [ "$where" != "$local" ] || say "$place (fleet $whose)"
       done)

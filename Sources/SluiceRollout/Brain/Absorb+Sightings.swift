@@ -16,6 +16,8 @@ extension Absorber {
       $0.releases = fact.releases
       // Those of instances are held by their reservations, and free when these are gone.
       $0.listening = fact.listening.filter { !ours.contains($0) && !others.contains($0) }
+      let unknown = (fact.held ?? []).count { !ours.contains($0) && !others.contains($0) }
+      $0.strangers = unknown == 0 ? nil : unknown
       $0.needsLook = false
     }
     for index in record.instances.indices.reversed() where record.instances[index].host == fact.host {
@@ -37,10 +39,11 @@ extension Absorber {
       // Its address is free once no gateway has it any more.
       record.instances[index].phase = .retired
       if instance.condemned == nil { record.instances[index].condemned = .stale }
-    case (.lost, _?):
-      // Alive after all. Wanted or not is for `unwind` and the planner; it is looked at as if it had just started.
+    case (.lost, let found?):
+      // Alive after all: it is looked at as if it had just started. Where its program is gone, or its place is taken, nobody wants it.
       record.instances[index].phase = .checking
-      if record.instances[index].condemned == nil, !(record.goal?.release == instance.release && record.rollout == nil) {
+      let isUp = found.running && found.ended == nil
+      if record.instances[index].condemned == nil, !isUp || record.rollout != nil || !record.lacks(instance.release) {
         record.instances[index].condemned = .stale
       }
       note(.info, "instance-found", "\(record.service)/\(instance.number) on \(instance.host) is there again")

@@ -197,8 +197,12 @@ struct Absorber {
       if failure.kind == .drained, view.cordons.contains(host) {
         return note(.warning, "host-drained", "\(record.service)/\(number) is not started on \(failure.message(on: host))", attempt)
       }
+      if failure.kind == .slotsTaken, triesAnotherHost(than: host) {
+        return note(.warning, "slots-taken", "\(record.service)/\(number) on \(failure.message(on: host)); another host is tried", attempt)
+      }
       note(.failure, "instance-failed", "\(record.service)/\(number) on \(failure.message(on: host))", attempt)
-      count(CountedFailure(instance: number, host: host, failure: failure, condemnsRelease: failure.condemnsRelease))
+      if record.isLeftover(number) { return }
+      count(CountedFailure(record.instances[index], failure, of: record.rollout))
     case .stage(let host, _):
       note(.failure, "staging-failed", failure.message(on: host), attempt)
       if failure.kind != .cancelled { count(CountedFailure(instance: nil, host: host, failure: failure, condemnsRelease: false)) }
@@ -255,6 +259,21 @@ struct Absorber {
     let ports = record.policy.ports
     let taken = record.host(host)?.listening ?? []
     guard ports.from < ports.to, (ports.from...ports.to).contains(where: { !taken.contains($0) }) else { return false }
+    record.rollout?.portsTaken = tries + 1
+    return true
+  }
+
+  /// Who has the slots is not known here: as many as are free for all that is known are taken, and the host is looked at again.
+  private mutating func triesAnotherHost(than host: HostName) -> Bool {
+    guard let index = view.map.index(of: host) else { return false }
+    let own = record.instances.count { $0.host == host && $0.isExisting }
+    let known = own + view.occupancy.count(ofOthersThan: record.service, on: index)
+    let strangers = max(view.map.slots[index] - known, 0)
+    changeHost(host) {
+      $0.strangers = max($0.strangers ?? 0, strangers)
+      $0.needsLook = true
+    }
+    guard let tries = record.rollout?.portsTaken, tries < 5 else { return false }
     record.rollout?.portsTaken = tries + 1
     return true
   }

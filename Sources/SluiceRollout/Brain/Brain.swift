@@ -84,6 +84,7 @@ struct Decider {
     if let gate = record.rollout?.gate, !gate.isCounted { progress() }
     record.rollout?.gate = nil
     admitGateways()
+    joinGateways()
     // What gateways say under tables that this record has not seen is no ground for anything.
     if isBehindGateways { composeTable() }
     trackHealth()

@@ -11,8 +11,10 @@ extension Decider {
     for index in record.gateways.indices {
       let state = record.gateways[index]
       if route.contains(state.id) {
-        guard state.departure != nil else { continue }
+        guard let departure = state.departure else { continue }
         record.gateways[index].departure = nil
+        // Whoever was sent away from it already comes back when it is well.
+        if case .open = departure.stage {} else { record.gateways[index].joins = true }
       } else {
         // Where there is no route at all, or nobody has been told of another one, there is nothing to follow.
         guard state.departure == nil, state.revision != nil, !route.isEmpty, let content = record.table.content else { continue }
@@ -25,6 +27,41 @@ extension Decider {
       changed = true
     }
     if changed || route.contains(where: { !gateways.contains($0) }) { followPolicy() }
+  }
+
+  /// A gateway that is new to the route counts from when it has found healthy all that serve, or nothing serves elsewhere: what it has not looked at
+  /// yet is not down.
+  mutating func joinGateways() {
+    guard record.gateways.contains(where: { $0.joins == true }) else { return }
+    let serving = servingUsers.filter { $0.healthySince != nil }
+    let servesElsewhere = record.gateways.contains { state in
+      if case .closed? = state.departure?.stage { return false }
+      return state.joins != true && state.revision != nil && !state.excluded && state.departure?.stage != .over
+    }
+    for index in record.gateways.indices where record.gateways[index].joins == true {
+      let state = record.gateways[index]
+      if servesElsewhere, !serving.allSatisfy({ state.verdict(on: $0) == .healthy }) { continue }
+      record.gateways[index].joins = nil
+    }
+    followPolicy()
+  }
+
+  /// The first gateway of the route that has not joined it.
+  var joining: GatewayID? {
+    view.processes(of: policy.route).first { id in record.gateway(id).map { $0.joins == true && !$0.excluded } ?? false }
+  }
+
+  /// The instances that users are sent to.
+  private var servingUsers: [Instance] {
+    record.instances.filter { $0.phase == .serving && $0.condemned == nil && record.carriesUsers($0.release) }
+  }
+
+  /// What that gateway has not found well, in words.
+  func unmet(by id: GatewayID) -> String {
+    let state = record.gateway(id)
+    guard let instance = servingUsers.first(where: { state?.verdict(on: $0) != .healthy }) else { return "gateway \(id) has not joined" }
+    let probe = state?.target(instance.number)?.probe ?? ""
+    return "gateway \(id) does not find \(name(instance)) at \(instance.address):\(instance.port) healthy\(probe.isEmpty ? "" : ": \(probe)")"
   }
 
   private func names(_ ids: [GatewayID]) -> String { ids.map(\.description).joined(separator: " and ") }
@@ -98,10 +135,7 @@ extension Decider {
     guard !stay.isEmpty, !record.table.isEmpty else { return false }
     return stay.allSatisfy { gateway in
       guard gateway.reach.isReachable, gateway.revision == record.table.revision else { return false }
-      return record.instances.allSatisfy { instance in
-        guard instance.phase == .serving, instance.condemned == nil, record.carriesUsers(instance.release) else { return true }
-        return gateway.verdict(on: instance) == .healthy
-      }
+      return servingUsers.allSatisfy { gateway.verdict(on: $0) == .healthy }
     }
   }
 }

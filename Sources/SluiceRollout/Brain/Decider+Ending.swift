@@ -22,8 +22,8 @@ extension Decider {
   /// Those of its failures that its budget is for.
   private func counted(_ rollout: Rollout) -> Int { rollout.failures.count { !isForgiven($0, rollout) } }
 
-  /// An operator who goes back wants to be there, with the hosts that there are.
-  private func isForgiven(_ failure: CountedFailure, _ rollout: Rollout) -> Bool { rollout.cause == "rollback" && !wasTried(failure) }
+  /// A host that is not there speaks against a new release going on. Whatever else an operator asks for is wanted with the hosts that there are.
+  private func isForgiven(_ failure: CountedFailure, _ rollout: Rollout) -> Bool { rollout.cause != "apply" && !wasTried(failure) }
 
   /// Failures that decide nothing any more are not kept for ever.
   private mutating func remember(_ failure: CountedFailure) {
@@ -54,7 +54,7 @@ extension Decider {
       return progress()
     }
     let gate = rollout.gate ?? refusedTable
-    let waited = gate.map { "; its gate: \($0.description)" } ?? ""
+    let waited = gate.map { "; its gate: \($0.description)" } ?? joining.map { "; \(unmet(by: $0))" } ?? ""
     let failure = Failure(
       .readiness, "nothing got better for \(policy.progressDeadline) (progressDeadline)\(waited)",
       remedy: record.nextStep ?? gate?.remedy(service: record.service) ?? "sluice events \(record.service) shows what came last")

@@ -256,7 +256,8 @@ extension Decider {
   mutating func fail(_ instance: Instance, _ failure: Failure) {
     change(instance.number) { $0.condemned = .failed }
     note(.failure, "instance-failed", "\(name(instance)): \(failure.message)", instance)
-    count(CountedFailure(instance: instance.number, host: instance.host, failure: failure, condemnsRelease: failure.condemnsRelease))
+    guard !record.isLeftover(instance.number) else { return }
+    count(CountedFailure(instance, failure, of: record.rollout))
   }
 
   /// Whether every gateway that counts has acknowledged the newest table, or has forgotten the service where that was asked.
@@ -287,12 +288,21 @@ extension Decider {
   }
 }
 
+extension CountedFailure {
+  /// Of an instance that a rollout has brought: it speaks against the release that is rolled out where it is one of that.
+  init(_ instance: Instance, _ failure: Failure, of rollout: Rollout?) {
+    self.init(
+      instance: instance.number, host: instance.host, failure: failure,
+      condemnsRelease: failure.condemnsRelease && instance.release == rollout?.goal.release)
+  }
+}
+
 extension Failure {
   /// Whether it speaks against the release rather than against the place it was tried on.
   var condemnsRelease: Bool {
     switch kind {
     case .start, .readiness, .analysis: true
-    case .portTaken, .host, .staging, .fenced, .gateway, .hook, .task, .interrupted, .stop, .check, .cancelled, .drained: false
+    case .portTaken, .slotsTaken, .host, .staging, .fenced, .gateway, .hook, .task, .interrupted, .stop, .check, .cancelled, .drained: false
     }
   }
 }

@@ -99,9 +99,11 @@ extension Decider {
     if record.instances.contains(where: { $0.condemned == nil && $0.isExisting && !$0.isSettled }) { return }
     // Every gateway has the last table, and its word on health, before anything more is taken out. One that is silent is a gate (`noteGate`).
     if !record.table.isEmpty, !everyGatewayStands || requiredGateways.contains(where: { isSilent($0) }) { return }
+    // Those that come to the route have found well what is there before anything of it goes.
+    if rollout.direction.isForward, joining != nil { return }
     let next = planner(rollout).next()
-    // Nothing more is begun where the tables for it are refused.
-    if refusedTable != nil, case .wave = next { return }
+    // Nothing more is begun where the tables for it are refused. On the way back it is begun: what is refused may be what it takes away.
+    if refusedTable != nil, rollout.direction.isForward, case .wave = next { return }
     // After the last wave there is nothing to rest for.
     if case .wave = next, let rest = rollout.restUntil, rest > now { return wake(at: rest) }
     if rollout.restUntil != nil { record.rollout?.restUntil = nil }

@@ -28,6 +28,8 @@ struct Placement {
   private struct Use {
     /// Slots that the occupancy counts for this service: they are no others'.
     var counted = 0
+    /// Slots that services hold of which nothing is known here.
+    var strangers = 0
     /// Slots that its instances hold, planned ones included.
     var slots = 0
     /// Instances of the goal.
@@ -103,6 +105,7 @@ struct Placement {
     uses = Uses(map)
     othersListen = record.hosts.contains { !$0.listening.isEmpty }
     for holding in view.occupancy.holdings(of: record.service) { uses[holding.host].counted = holding.count }
+    for state in record.hosts { if let held = state.strangers, let host = map.index(of: state.name) { uses[host].strangers = held } }
     hostOfInstance = hosts
     for (place, host) in hosts.enumerated() where host != FleetMap.nowhere && record.instances[place].phase != .retired {
       uses[host].slots += 1
@@ -240,7 +243,7 @@ struct Placement {
     if case .unreachable(let why)? = record.host(host.name)?.reach { return "unreachable: \(why)" }
     let use = uses[index]
     if freeSlots(index, use) <= 0 {
-      let others = view.occupancy.held(on: index) - use.counted
+      let others = view.occupancy.held(on: index) - use.counted + use.strangers
       return "all of its \(host.slots) slots are taken\(others > 0 ? ", \(others) by other services" : "")"
     }
     return freePort(index, replacing: nil) == nil ? "no port of \(policy.ports.from)–\(policy.ports.to) is free" : "has room"
@@ -259,7 +262,7 @@ struct Placement {
   }
 
   private func freeSlots(_ host: Int, _ use: Use) -> Int {
-    map.slots[host] - (view.occupancy.held(on: host) - use.counted) - use.slots
+    map.slots[host] - (view.occupancy.held(on: host) - use.counted) - use.strangers - use.slots
   }
 
   /// The lowest port that nothing holds; the replaced instance's own port only when there is no other, since it must first be gone from every table.
@@ -315,6 +318,11 @@ struct Placement {
     for own in occupancy.holdings(of: record.service) where places.haveLabels(own.host) {
       let held = occupancy.held(on: own.host)
       room[map.rackOfHost[own.host]] += free(own.host, holding: held - own.count) - free(own.host, holding: held)
+    }
+    for state in record.hosts {
+      guard let held = state.strangers, let host = map.index(of: state.name), places.allow(host), !occupancy.isCordoned[host] else { continue }
+      let others = occupancy.count(ofOthersThan: record.service, on: host)
+      room[map.rackOfHost[host]] -= free(host, holding: others) - free(host, holding: others + held)
     }
     for host in places.unreachable where places.haveLabels(host) {
       room[map.rackOfHost[host]] -= free(host, holding: occupancy.count(ofOthersThan: record.service, on: host))

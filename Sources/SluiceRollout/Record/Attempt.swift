@@ -146,6 +146,8 @@ package struct Failure: Hashable, Codable, Sendable {
     case readiness
     /// Another process has the port.
     case portTaken
+    /// Instances of other services have all of the host's slots.
+    case slotsTaken
     /// The host lacks something: space, a tool, a right.
     case host
     /// The artifact or a secret could not be brought.

@@ -61,10 +61,12 @@ extension FleetView {
     return gateways
   }
 
-  /// The gateways whose word on health a decision about the record needs: all that may send users to it, but for those an operator has excluded.
+  /// The gateways whose word on health a decision about the record needs: all that may send users to it, but for those an operator has excluded,
+  /// and those to which no users come yet.
   package func requiredGateways(_ record: ServiceRecord) -> [GatewayID] {
     gateways(of: record).filter { id in
       guard let state = record.gateway(id) else { return true }
+      if state.joins == true { return false }
       if case .closed? = state.departure?.stage { return false }
       return !state.excluded
     }

@@ -13,10 +13,13 @@ package struct HostFact: Hashable, Codable, Sendable {
   package var listening: [Int]
   /// What was last said of whether it takes instances; nil: nothing that the host knows of.
   package var cordon: Cordon?
+  /// The ports of all instances of other services that have slots there, also of services that this controller has never heard of; nil: it does
+  /// not tell.
+  package var held: [Int]?
 
   package init(
     host: HostName, generation: UInt64, instances: [InstanceFact] = [], releases: [Digest] = [], listening: [Int] = [],
-    cordon: Cordon? = nil
+    cordon: Cordon? = nil, held: [Int]? = nil
   ) {
     self.host = host
     self.generation = generation
@@ -24,6 +27,7 @@ package struct HostFact: Hashable, Codable, Sendable {
     self.releases = releases
     self.listening = listening
     self.cordon = cordon
+    self.held = held
   }
 }
 

@@ -54,7 +54,7 @@ package struct Standing: Hashable, Sendable {
   package var ended: End?
   /// It was to be acted upon, and could not be.
   package var isOutOfReach: Bool
-  /// It has the route of the service that it was called before.
+  /// It serves in the place of the service that it was called before, with its route or with another.
   package var hasTakenOver: Bool
 
   /// Its last rollout.
@@ -69,7 +69,7 @@ package struct Standing: Hashable, Sendable {
     goesOn = record.rollout?.gate?.opensByItself ?? true
     ended = record.ended.map { End(number: $0.number, result: $0.result) }
     self.isOutOfReach = isOutOfReach
-    hasTakenOver = record.takeover == .done && record.stable != nil
+    hasTakenOver = record.policy.formerly != nil && record.takeover != .waiting && record.stable != nil
   }
 }
 

@@ -98,15 +98,24 @@ package struct ServiceRecord: Hashable, Codable, Sendable {
   /// Whether the newest table names it.
   func isRouted(_ instance: Int) -> Bool { table.content?.targets.index(of: instance, by: \.instance) != nil }
 
-  /// Not serving as far as is known, and yet it may be: no gateway calls it unhealthy, and one of `gateways` cannot be asked.
+  /// Not serving as far as is known, and yet it may be: none of `gateways` calls it unhealthy. One may not have been asked yet, or what it says
+  /// has only just been heard.
   ///
   /// Rule 1 lets nothing that may be serving go as if it cost nothing.
   package func mayServe(_ instance: Instance, gateways: [GatewayID]) -> Bool {
     guard instance.phase == .serving, instance.condemned == nil, instance.healthySince == nil, carriesUsers(instance.release) else {
       return false
     }
-    let verdicts = gateways.map { gateway($0)?.verdict(on: instance) ?? .unknown }
-    return verdicts.contains(.unknown) && !verdicts.contains(.unhealthy)
+    return !gateways.isEmpty && gateways.allSatisfy { gateway($0)?.verdict(on: instance) != .unhealthy }
+  }
+
+  /// Whether the instance was there before the wave that runs, and belongs to none: how it ends says nothing of the rollout.
+  func isLeftover(_ number: Int) -> Bool { rollout?.wave?.replacements.contains { $0.new == number } != true }
+
+  /// Whether there are fewer instances of the release than are to stand; of another one than is wanted there are never too few.
+  func lacks(_ release: ReleaseNumber) -> Bool {
+    guard let goal, goal.release == release else { return false }
+    return instances.count { $0.release == release && $0.condemned == nil && $0.takesPlace && !$0.isLost } < goal.replicas
   }
 
   /// Whether its instances hold the slots and ports that those of `other` do.
@@ -171,6 +180,8 @@ package struct HostState: Hashable, Codable, Sendable {
   package var releases: [Digest]
   /// Ports that others listen on.
   package var listening: [Int]
+  /// Slots that services hold of which nothing is known here; nil: none.
+  package var strangers: Int?
   /// Something sent to it is in doubt: nothing more is sent until it was looked at.
   package var needsLook: Bool
   /// When its facts were last taken, in active time; nil: never.
@@ -208,12 +219,15 @@ package struct GatewayState: Hashable, Codable, Sendable {
   package var departure: Departure?
   /// It does not take what it was given last; nil: it does, or was given nothing since.
   package var refusal: TableRefusal?
+  /// Users come to the route through others until it has found healthy all that serve: until then its word on health does not count; nil: it does.
+  package var joins: Bool?
 
   package init(id: GatewayID) {
     self.id = id
     reach = .unknown
     excluded = false
     targets = []
+    joins = true
   }
 
   package func target(_ instance: Int) -> TargetFact? { targets.index(of: instance, by: \.instance).map { targets[$0] } }
