@@ -72,6 +72,12 @@ extension Scenario {
       case noWrites(HostName)
       /// Whoever logs in gets no answer to anything.
       case shellHangs(HostName)
+      /// The programs on it end as soon as they run, and whoever watches over them starts them again each time.
+      case programsCrash(HostName)
+      /// Another machine's services take all of its slots that are free.
+      case strangers(HostName)
+      /// It says what is not so.
+      case hostLies(HostName, Scenario.Lie)
       /// The copy of the record there is not what a controller has left.
       case copyTampered(HostName, Scenario.Tampering)
     }
@@ -109,6 +115,9 @@ extension Scenario.Fault.Kind {
     case .dependencyDown: .dependencyDown
     case .releasesDie: .releasesDie
     case .programsEnd: .programsEnd
+    case .programsCrash: .programsCrash
+    case .hostLies: .hostLies
+    case .strangers: .strangers
     case .noWrites: .noWrites
     case .shellHangs: .shellHangs
     case .copyTampered: .copyTampered
@@ -144,6 +153,9 @@ extension Scenario.Fault.Kind {
     case dependencyDown = "dependency down"
     case releasesDie = "releases die"
     case programsEnd = "programs end"
+    case programsCrash = "programs crash"
+    case hostLies = "host lies"
+    case strangers
     case noWrites = "nothing can be written"
     case shellHangs = "shell hangs"
     case copyTampered = "copy tampered with"
@@ -152,7 +164,9 @@ extension Scenario.Fault.Kind {
   /// Those of tasks and checks.
   static let special: [Name] = [.taskFails, .taskCutOff, .checkFails, .checkHangs, .checkInDoubt]
   /// Those that were imagined later.
-  static let widened: [Name] = [.dependencyDown, .releasesDie, .programsEnd, .noWrites, .shellHangs, .copyTampered]
+  static let widened: [Name] = [
+    .dependencyDown, .releasesDie, .programsEnd, .programsCrash, .noWrites, .shellHangs, .copyTampered, .hostLies, .strangers,
+  ]
   /// Those of a storm.
   static let stormy: [Name] = Name.allCases.filter { !widened.contains($0) }
   /// Those that are drawn for every story; of the others each has its own.
@@ -189,6 +203,9 @@ extension Scenario.Fault.Kind {
       case .dependencyDown: .dependencyDown
       case .releasesDie: .releasesDie
       case .programsEnd: .programsEnd(host)
+      case .programsCrash: .programsCrash(host)
+      case .hostLies: .hostLies(host, .holder)
+      case .strangers: .strangers(host)
       case .noWrites: .noWrites(host)
       case .shellHangs: .shellHangs(host)
       case .copyTampered: .copyTampered(host, .torn)
@@ -200,8 +217,8 @@ extension Scenario.Fault.Kind {
     switch self {
     case .hostCrash(let host), .hostCut(let host), .hostMute(let host), .gatewayCut(let host), .gatewayMute(let host),
       .gatewayCutInFlip(let host), .gatewayRestart(let host), .staleNews(let host), .flapping(let host), .diskFull(let host),
-      .portsTaken(let host), .slow(let host), .instancesGone(let host), .programsEnd(let host), .noWrites(let host), .shellHangs(let host),
-      .copyTampered(let host, _):
+      .portsTaken(let host), .slow(let host), .instancesGone(let host), .programsEnd(let host), .programsCrash(let host),
+      .noWrites(let host), .shellHangs(let host), .copyTampered(let host, _), .hostLies(let host, _), .strangers(let host):
       host
     case .hookFails, .hookHangs, .taskFails, .taskCutOff, .checkFails, .checkHangs, .checkInDoubt, .stateLost, .controllerAbsent,
       .secondController, .clockJump, .dependencyDown, .releasesDie:

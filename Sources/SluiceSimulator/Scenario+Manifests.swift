@@ -8,6 +8,8 @@ extension Scenario {
     package var ports: PortRange?
     /// Of the route.
     package var path: String?
+    /// The route's, where it is another one than at first.
+    package var gateway: GatewayName?
 
     package init() {}
   }
@@ -38,6 +40,7 @@ extension Scenario.Change {
     Field(isUnset: { $0.replicas == nil }, unset: { $0?.replicas = nil }),
     Field(isUnset: { $0.ports == nil }, unset: { $0?.ports = nil }),
     Field(isUnset: { $0.path == nil }, unset: { $0?.path = nil }),
+    Field(isUnset: { $0.gateway == nil }, unset: { $0?.gateway = nil }),
   ]
 
   var words: String {
@@ -46,6 +49,7 @@ extension Scenario.Change {
     if let replicas { words.append("\(replicas) replicas") }
     if let ports { words.append("ports \(ports.from) to \(ports.to)") }
     if let path { words.append("path \(path)") }
+    if let gateway { words.append("gateway \(gateway)") }
     return words.isEmpty ? "nothing else" : words.joined(separator: ", ")
   }
 }
@@ -63,6 +67,7 @@ extension Scenario.Plan {
     if let replicas = change.replicas { changed.replicas = replicas }
     if let ports = change.ports { changed.ports = ports }
     if let path = change.path { changed.route?.path = path }
+    if let gateway = change.gateway { changed.route?.gateway = gateway }
     return changed
   }
 

@@ -12,6 +12,16 @@ extension Scenario {
     case copies
     case turns
     case routes
+    case moves
+    case renames
+    case claims
+    case lies
+    case shared
+    case sessions
+    case words
+    case processes
+    case refusals
+    case strangers
   }
 
   mutating func widen(_ seed: UInt64) {
@@ -22,6 +32,26 @@ extension Scenario {
     draw(.copies, 1_000, seed) { $0.addTampering(&$1) }
     // Both want the same requests: the later one is refused.
     if second != nil { draw(.routes, 1_500, seed) { scenario, _ in scenario.second?.policy.route?.hosts = [] } }
+    if second == nil { draw(.renames, 800, seed) { $0.addRename(&$1) } }
+    draw(.sessions, 300, seed) { $0.addReleases(&$1) }
+    draw(.moves, 1_000, seed) { $0.addMoves(&$1) }
+    draw(.words, 1_000, seed) { $0.addWords(&$1) }
+    draw(.shared, 700, seed) { $0.shareHost(&$1) }
+    draw(.claims, 700, seed) { scenario, random in
+      scenario.claimDeaths = (0..<random.integer(in: 1...3)).map { _ in random.integer(in: 1...8) }
+    }
+    draw(.refusals, 1_000, seed) { scenario, random in
+      scenario.refusedStarts = (0..<random.integer(in: 1...3)).map { _ in random.integer(in: 2...8) }
+    }
+    draw(.strangers, 700, seed) { scenario, random in
+      for _ in 0..<random.integer(in: 1...2) {
+        scenario.add(.strangers(scenario.somewhere(&random)), in: 0...90_000, lasting: 5_000...120_000, &random)
+      }
+    }
+    draw(.lies, 700, seed) { $0.addLies(&$1) }
+    draw(.processes, 3_000, seed) { scenario, random in
+      scenario.forgetful = scenario.fleet.hosts.map(\.name).filter { _ in random.happens(5_000) }
+    }
     if second == nil { draw(.turns, 1_000, seed) { $0.addTurns(&$1) } }
   }
 
@@ -39,7 +69,7 @@ extension Scenario {
 
   /// Programs that cannot start for minutes, that end by themselves, and a release that dies while its fix is on the way.
   private mutating func addPrograms(_ random: inout Randomness) {
-    switch random.integer(in: 0...1) {
+    switch random.integer(in: 0...2) {
     case 0: add(.dependencyDown, in: 0...80_000, lasting: 20_000...240_000, &random)
     case 1:
       add(.releasesDie, in: 10_000...60_000, lasting: 30_000...200_000, &random)
@@ -49,7 +79,14 @@ extension Scenario {
         plans[index].badReleases[fix] = random.integer(in: 1...2)
       }
     default:
-      for _ in 0..<random.integer(in: 1...2) { add(.programsEnd(somewhere(&random)), in: 5_000...90_000, lasting: 500...1_000, &random) }
+      for _ in 0..<random.integer(in: 1...2) {
+        // Most are started again by whoever watches over them, some of them again and again for a while.
+        if random.happens(6_000) {
+          add(.programsCrash(somewhere(&random)), in: 5_000...90_000, lasting: 500...60_000, &random)
+        } else {
+          add(.programsEnd(somewhere(&random)), in: 5_000...90_000, lasting: 500...1_000, &random)
+        }
+      }
     }
   }
 
@@ -57,9 +94,105 @@ extension Scenario {
 
   private mutating func addDisks(_ random: inout Randomness) {
     for _ in 0..<random.integer(in: 1...2) {
-      let host = somewhere(&random)
+      let host = random.happens(2_500) ? random.element(of: processes.map(\.host)) ?? "g1" : somewhere(&random)
       let kind = random.happens(6_000) ? Fault.Kind.noWrites(host) : .shellHangs(host)
       add(kind, in: 0...90_000, lasting: 2_000...120_000, &random)
+    }
+  }
+
+  // MARK: Gateways
+
+  /// Later releases come with a route at another gateway, some of them with the former one again.
+  private mutating func addMoves(_ random: inout Randomness) {
+    rim = Scenario.rim(processes: random.integer(in: 1...2))
+    let index = isRenamed ? 0 : random.integer(in: 0...plans.count - 1)
+    var isAtRim = false
+    for release in plans[index].releases.dropFirst() {
+      if random.happens(6_000) { isAtRim.toggle() }
+      if isAtRim { plans[index].changes[release, default: Change()].gateway = "rim" }
+    }
+    // The other name's route is where the first one's was last.
+    let shared = route(of: plan, besides: second?.policy.route)
+    if isRenamed { second?.policy.route = shared }
+    for _ in 0..<random.integer(in: 0...1) {
+      let host = random.element(of: rim?.hosts ?? []) ?? "g3"
+      let name = random.element(of: [Fault.Kind.Name.gatewayCut, .gatewayMute, .gatewayRestart, .staleNews]) ?? .gatewayCut
+      add(Fault.Kind(name, host: host, edge: host, hours: 0), in: 5_000...90_000, lasting: 500...60_000, &random)
+    }
+  }
+
+  /// A gateway runs on a host that services run on.
+  private mutating func shareHost(_ random: inout Randomness) {
+    gateway.hosts[random.integer(in: 0...gateway.hosts.count - 1)] = somewhere(&random)
+  }
+
+  // MARK: Names
+
+  /// The service goes on under another name.
+  private mutating func addRename(_ random: inout Randomness) {
+    let racks = fleet.racks.count { $0.hosts.contains { $0.slots > 0 } }
+    let hosts = fleet.hosts.count { $0.slots > 0 }
+    var policy = Scenario.policy(replicas: random.integer(in: 1...max(1, min(hosts, 4))), racks: racks, &random)
+    policy.name = random.happens(5_000) ? "alpha" : "store"
+    policy.formerly = plan.policy.name
+    policy.route = route(of: plan, besides: policy.route)
+    if plan.policy.ports.from == plan.policy.ports.to { policy.ports = PortRange(from: 8081, to: 8090) }
+    var other = Plan(policy: policy, releases: Array(1...random.integer(in: 1...2)))
+    if random.happens(3_000) { other.badReleases[1] = random.integer(in: 1...2) }
+    if random.happens(2_000) { other.releases.append(other.releases.count + 1) }
+    neighbours = []
+    second = other
+    isRenamed = true
+    makeRoom(tightPorts: random.happens(3_000))
+    for index in commands.indices where random.happens(5_000) { commands[index].service = 1 }
+  }
+
+  /// Where that service's users come in the end; they are told apart as the other route says.
+  private func route(of plan: Plan, besides other: Route?) -> Route? {
+    var route = plan.policy(of: plan.releases.last ?? 1).route
+    if let user = other?.user { route?.user = user }
+    return route
+  }
+
+  // MARK: Days
+
+  /// Many more releases than one evening's.
+  private mutating func addReleases(_ random: inout Randomness) {
+    let more = random.integer(in: 2...5)
+    for index in plans.indices where index == 0 || !isRenamed {
+      for _ in 0..<more { plans[index].releases.append(plans[index].releases.count + 1) }
+      if random.happens(3_000) { plans[index].badReleases[random.integer(in: 2...plans[index].releases.count)] = 1 }
+    }
+  }
+
+  // MARK: Words
+
+  /// Commands that are seldom typed, at any moment, also of services that have come to rest.
+  private mutating func addWords(_ random: inout Randomness) {
+    for _ in 0..<random.integer(in: 1...4) {
+      let verb = random.element(of: Scenario.rareVerbs) ?? "stop"
+      let at = Int64(random.integer(in: 1_000...120_000))
+      let service = random.integer(in: 0...plans.count - 1)
+      commands.append(Typed(at: at, verb: verb, service: service))
+      // What was stopped is started again some day.
+      if verb == "stop" || verb == "give up route" {
+        commands.append(Typed(at: at + Int64(random.integer(in: 2_000...60_000)), verb: "start", service: service))
+      }
+    }
+    commands.sort { $0.at < $1.at }
+  }
+
+  static let rareVerbs = [
+    "stop", "start", "give up route", "restart one", "rollback", "rollback twice", "mark bad", "promote", "pause", "abort", "retry",
+  ]
+
+  // MARK: Lies
+
+  /// A host says what is not so, of itself and of others.
+  private mutating func addLies(_ random: inout Randomness) {
+    for _ in 0..<random.integer(in: 1...2) {
+      add(
+        .hostLies(somewhere(&random), random.element(of: Lie.allCases) ?? .holder), in: 0...80_000, lasting: 2_000...90_000, &random)
     }
   }
 

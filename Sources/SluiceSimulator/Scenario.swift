@@ -5,9 +5,13 @@ package import SluiceRollout
 package struct Scenario: Sendable {
   package var fleet: Fleet
   package var gateway: Gateway
+  /// Another one, to which services move.
+  package var rim: Gateway?
   package var plan: Plan
   /// Another service on the same hosts, behind the same gateways, driven by the same controller.
   package var second: Plan?
+  /// The second one is the first under another name (`formerly`): it begins when the first has had all its releases.
+  package var isRenamed = false
   package var faults: [Fault] = []
   /// How many of 10 000 steps that ask for approval the operator aborts.
   package var rejections = 0
@@ -17,6 +21,12 @@ package struct Scenario: Sendable {
   package var crashes: [Int] = []
   /// It dies while it writes its commit of this number: that is lost, and nothing of what it decided was sent.
   package var lostCommits: [Int] = []
+  /// When a controller begins for that time, what it was asked is refused, and it ends at once.
+  package var refusedStarts: [Int] = []
+  /// Hosts on which nothing is started again when they come back.
+  package var forgetful: [HostName] = []
+  /// It dies in the middle of taking its fences, when it starts for that time.
+  package var claimDeaths: [Int] = []
   /// From when on the next process runs on another machine, in milliseconds.
   package var turns: [Int64] = []
   /// Operator commands at moments of the run.
@@ -56,6 +66,11 @@ package struct Scenario: Sendable {
       self.releases = releases
     }
   }
+
+  var gateways: [Gateway] { [gateway] + [rim].compactMap(\.self) }
+
+  /// Of all gateways.
+  var processes: [GatewayID] { gateways.flatMap(\.processes) }
 
   /// In the order in which they are counted.
   var plans: [Plan] {
@@ -128,7 +143,7 @@ package struct Scenario: Sendable {
           hosts: (1...perRack).map { Host(name: HostName("\(letter)\($0)"), rack: name, address: "10.0.\(rack + 1).\($0)", slots: slots) }))
     }
     list.append(
-      Rack(name: "edge", hosts: (1...2).map { Host(name: HostName("g\($0)"), rack: "edge", address: "10.0.9.\($0)", slots: 0) }))
+      Rack(name: "edge", hosts: (1...4).map { Host(name: HostName("g\($0)"), rack: "edge", address: "10.0.9.\($0)", slots: 0) }))
     return Fleet(name: "sim", racks: list)
   }
 
@@ -137,6 +152,13 @@ package struct Scenario: Sendable {
     Gateway(
       name: "edge", fleet: "sim", hosts: (1...processes).map { HostName("g\($0)") },
       listen: [ListenAddress(address: "10.0.0.1", port: 80)])
+  }
+
+  /// The gateway `rim` on `g3`, `g4`.
+  package static func rim(processes: Int) -> Gateway {
+    Gateway(
+      name: "rim", fleet: "sim", hosts: (1...processes).map { HostName("g\($0 + 2)") },
+      listen: [ListenAddress(address: "10.0.0.2", port: 80)])
   }
 
   /// What the controller's database has of the other service.

@@ -28,6 +28,9 @@ struct Scene {
 
   // MARK: The operator
 
+  /// Its first release has been asked for, or may be: one under another name waits until the former has had all of its own.
+  var hasBegun = true
+
   /// Which of the plan's releases is applied next.
   var step = 0
   /// Its next release is applied together with another service's, which is not ready for that.
@@ -90,7 +93,8 @@ struct Scene {
     self.plan = plan
     for host in scenario.fleet.hosts where host.slots > 0 { hosts[host.name] = SimulatedHost() }
     for place in scenario.neighbours { hosts[place.host]?.neighbours.append(place.port) }
-    for id in scenario.gateway.processes { gateways[id] = SimulatedGateway() }
+    for id in scenario.processes { gateways[id] = SimulatedGateway() }
+    hasBegun = index == 0 || !scenario.isRenamed
   }
 
   var service: ServiceName { plan.policy.name }

@@ -44,11 +44,17 @@ package struct Shrinker {
     for index in scenario.crashes.indices { add { $0.crashes.remove(at: index) } }
     for index in scenario.lostCommits.indices { add { $0.lostCommits.remove(at: index) } }
     for index in scenario.turns.indices { add { $0.turns.remove(at: index) } }
+    for index in scenario.claimDeaths.indices { add { $0.claimDeaths.remove(at: index) } }
+    for index in scenario.refusedStarts.indices { add { $0.refusedStarts.remove(at: index) } }
+    for index in scenario.forgetful.indices { add { $0.forgetful.remove(at: index) } }
+    if scenario.rim != nil { add { $0.stayPut() } }
     if scenario.second != nil {
       add { $0.drop(1) }
       add { $0.drop(0) }
     }
-    if scenario.releases.count > 1 { add { for index in $0.plans.indices { $0.plans[index].releases.removeLast() } } }
+    if scenario.releases.count > 1 {
+      add { for index in $0.plans.indices where $0.plans[index].releases.count > 1 { $0.plans[index].releases.removeLast() } }
+    }
     if !scenario.neighbours.isEmpty { add { $0.neighbours = [] } }
     if scenario.delays > 0 { add { $0.delays = 0 } }
     if scenario.rejections > 0 { add { $0.rejections = 0 } }
@@ -121,9 +127,21 @@ extension Scenario {
   /// Without one of its two services.
   fileprivate mutating func drop(_ index: Int) {
     plans.remove(at: index)
-    plan.policy.after = nil
+    (plan.policy.after, plan.policy.formerly, isRenamed) = (nil, nil, false)
     commands.removeAll { $0.service == index }
     for place in commands.indices { commands[place].service = 0 }
+  }
+
+  /// Without another gateway.
+  fileprivate mutating func stayPut() {
+    let home = gateway.name
+    for place in plans.indices {
+      if plans[place].policy.route?.gateway == rim?.name { plans[place].policy.route?.gateway = home }
+      for release in plans[place].changes.keys.sorted() { plans[place].changes[release]?.gateway = nil }
+    }
+    let gone = rim?.hosts ?? []
+    faults.removeAll { fault in gone.contains { $0 == fault.kind.place } }
+    rim = nil
   }
 
   /// Without a host, and what goes wrong there.
@@ -138,8 +156,9 @@ extension Scenario {
   /// What it is about, in lines.
   package var story: [String] {
     let places = fleet.hosts.filter { $0.slots > 0 }.map { "\($0.name) (\($0.slots))" }.joined(separator: " ")
-    var lines = ["hosts \(places), gateways \(gateway.hosts.map(\.rawValue).joined(separator: " "))"]
+    var lines = ["hosts \(places), gateways \(gateways.flatMap(\.hosts).map(\.rawValue).joined(separator: " "))"]
     for plan in plans { lines += plan.story }
+    if isRenamed, plans.count == 2 { lines.append("\(plans[0].policy.name) goes on as \(plans[1].policy.name) then") }
     for other in neighbours { lines.append("\(other.instance) of another service is on \(other.host):\(other.port)") }
     for fault in faults { lines.append("at \(fault.at) ms, for \(fault.lasts) ms: \(fault.kind.name.rawValue) \(fault.kind.place ?? "")") }
     for command in commands {
@@ -147,6 +166,9 @@ extension Scenario {
     }
     for crash in crashes { lines.append("the controller dies with attempt \(crash)") }
     for commit in lostCommits { lines.append("the controller dies while it writes commit \(commit)") }
+    for start in claimDeaths { lines.append("the controller dies while it takes its fences, when it begins for time \(start)") }
+    for start in refusedStarts { lines.append("what is typed when the controller begins for time \(start) is refused, and it ends") }
+    if !forgetful.isEmpty { lines.append("nothing is started again on \(forgetful.map(\.rawValue).joined(separator: " ")) after a loss of power") }
     for turn in turns { lines.append("from \(turn) ms on the next process runs on another machine") }
     return lines
   }

@@ -63,8 +63,8 @@ extension Simulation {
     // Where nobody has listened for long, not much is to be seen.
     let isUnheard = scene.unheardSince[id].map { time - $0 > 60_000 } ?? false
     push(time + (isUnheard ? 300_000 : 1_000), .users(id))
-    // No users come through an excluded one.
-    guard state.running, (engine?.record(service) ?? kept(service))?.gateway(id)?.excluded != true else { return }
+    // No users come through an excluded one, nor where another has the route.
+    guard state.running, hasRoute(at: id), (engine?.record(service) ?? kept(service))?.gateway(id)?.excluded != true else { return }
     let up = content.targets.filter { state.routes($0.instance) && state.healthy.contains($0.instance) }
     let split = state.fellBack ? nil : content.split
     let canary = up.filter { $0.release == split?.release }
@@ -113,7 +113,7 @@ extension Simulation {
     guard let host = hostAt[target.address], scene.hosts[host]?.powered == true,
       let instance = scene.hosts[host]?.instances[target.instance]
     else { return false }
-    return !instance.hasEnded && instance.sickUntil <= time
+    return !instance.hasEnded && !instance.isDown && instance.sickUntil <= time
   }
 
   /// What a gateway has counted goes to the controller: in order, and sometimes twice.

@@ -11,13 +11,15 @@ struct SimulatedHost {
     var readyAt: Int64?
     /// Its program has ended by itself, and nothing starts it again.
     var hasEnded = false
+    /// Its program has ended by itself, and is started again sooner or later.
+    var isDown = false
     /// Until when it is sick with all that is as old.
     var sickUntil: Int64 = 0
     /// What its release promises to answer.
     var readiness = ReadinessCheck(probe: .tcp)
 
     /// From when on it answers its probes; nil: never.
-    var readyFrom: Int64? { hasEnded ? nil : readyAt.map { max($0, sickUntil) } }
+    var readyFrom: Int64? { hasEnded || isDown ? nil : readyAt.map { max($0, sickUntil) } }
   }
 
   var powered = true
@@ -40,6 +42,10 @@ struct SimulatedHost {
   var hangs = false
   /// Its answers take long.
   var slow = false
+  /// What it says that is not so.
+  var lie: Scenario.Lie?
+  /// The ports of instances of services that no controller of the story knows.
+  var strangers: [Int] = []
   /// Ports that something else listens on.
   var foreign: [Int] = []
   /// Those of another service's instances.
@@ -52,13 +58,14 @@ struct SimulatedHost {
   func facts(_ name: HostName) -> HostFact {
     HostFact(
       host: name, generation: generation, instances: instances.keys.sorted().compactMap(fact), releases: releases.sorted(),
-      listening: foreign + neighbours)
+      listening: foreign + neighbours, held: strangers.isEmpty ? nil : strangers)
   }
 
   private func fact(of number: Int) -> InstanceFact? {
     guard let instance = instances[number] else { return nil }
     let ended = EndedFact(.exited, exitStatus: 0)
-    return InstanceFact(number: number, port: instance.port, running: !instance.hasEnded, ended: instance.hasEnded ? ended : nil)
+    let isUp = !instance.hasEnded && !instance.isDown
+    return InstanceFact(number: number, port: instance.port, running: !instance.hasEnded, ended: isUp ? nil : ended)
   }
 
   func isReady(_ number: Int, at time: Int64) -> Bool {
@@ -109,6 +116,8 @@ struct SimulatedGateway {
   var running = true
   var linked = true
   var mute = false
+  /// Nothing can be written there.
+  var isUnwritable = false
   /// Some of its news is lost or comes late.
   var stale = false
   /// How often it has started.
@@ -129,6 +138,10 @@ struct SimulatedGateway {
   var drainingSince: [Int: Int64] = [:]
   /// The rollout that its table is of.
   var rollout: Int?
+  /// Since when the route there has had a target that is well; nil: it has none, or had none since it came.
+  var servesSince: Int64?
+  /// It has had one since the route came.
+  var hasServed = false
   /// Which users the split sends to the canary.
   var sides: [Bool] = []
   /// What it has counted of this split and the one before it.
@@ -173,7 +186,7 @@ struct SimulatedGateway {
 
   /// Leaves the record's copy, unless a newer one is there; false where a newer fence stands.
   mutating func keep(_ record: ServiceRecord, _ fence: Fence, _ sabotage: Sabotage?) -> Bool {
-    if refusing(fence, sabotage) != nil { return false }
+    if isUnwritable || refusing(fence, sabotage) != nil { return false }
     former = .none
     if copy.map({ $0.claimed <= record.revision }) ?? true { copy = SimulatedCopy(record) }
     return true

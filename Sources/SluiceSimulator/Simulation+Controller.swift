@@ -17,15 +17,38 @@ extension Simulation {
       onEachScene { $0.scene.stateWasLost = true }
     }
     let before = store.records
+    starts += 1
+    beginUnderAnotherName()
     var acting = Engine(
-      fleet: scenario.fleet, gateways: [scenario.gateway], records: store.records + neighbours, cordons: heard[machine] ?? [])
+      fleet: scenario.fleet, gateways: scenario.gateways, records: store.records + neighbours, cordons: heard[machine] ?? [])
     acting.zones = [Scenario.zone]
     var events: [Engine.Event] = []
-    onEachScene { $0.take(&acting, &events) }
+    let dies = scenario.claimDeaths.contains(starts)
+    if dies {
+      turn(to: 0)
+      claimAndDie()
+      return
+    }
+    onEachScene { if $0.scene.hasBegun { $0.take(&acting, &events) } else { $0.scene.rest = .done(nil) } }
     if events.isEmpty { return after(5_000...10_000, .controllerStarts(after: incarnation)) }
     earlier = before
     engine = acting
     feed(events)
+    if scenario.refusedStarts.contains(starts) { endRefused() }
+  }
+
+  /// What was typed is refused: whoever has typed it wants nothing else, and the process lets go of what it has taken.
+  private mutating func endRefused() {
+    guard let acting = engine else { return }
+    note("refused, and the controller ends", isGeneral: true)
+    engine = nil
+    incarnation += 1
+    onEachScene {
+      guard let record = acting.record($0.service), let fence = $0.scene.fence else { return }
+      _ = $0.replicate(record, fence)
+      $0.release()
+    }
+    after(100...20_000, .controllerStarts(after: incarnation))
   }
 
   /// Takes the fence of the service in front, and the newest record of it; what the operator asks for it comes after what was seen.
@@ -43,7 +66,7 @@ extension Simulation {
         step = acquisition.conclude(hosts: claimHosts(claim(fence), overruling, &inputs))
       case .askGateways(let fence):
         step = acquisition.conclude(
-          gateways: claimGateways(claim(fence), &inputs), excluded: known?.gateways.filter(\.excluded).map(\.id) ?? [])
+          gateways: claimGateways(claimedGateways(known), claim(fence), &inputs), excluded: known?.gateways.filter(\.excluded).map(\.id) ?? [])
       case .acquired, .held, .failed: break asking
       }
     }
@@ -53,7 +76,7 @@ extension Simulation {
       if case .held = step { isHeldBySomebody() }
       return comesToNothing(&acting)
     }
-    guard var record = newestRecord(known, foreignEpoch: acquisition.foreignEpoch) else {
+    guard var record = newestRecord(known, at: claimedGateways(known), foreignEpoch: acquisition.foreignEpoch) else {
       note("no record of what runs is to be found")
       // What is told to the operator is that --take-over goes on from the newest copy there is.
       scene.unfound += 1
@@ -79,6 +102,32 @@ extension Simulation {
     for command in scene.idle { events.append(.input(service, .command(command))) }
     scene.idle = []
     if let command = nextCommand(record) { events.append(.input(service, .command(command))) }
+  }
+
+  /// The process ends when it has asked the hosts, and some of the gateways: what it has claimed stands, and nobody acts.
+  private mutating func claimAndDie() {
+    let known = kept(service)
+    var inputs: [Input] = []
+    var acquisition = FenceAcquisition(
+      owner: "\(machine):\(incarnation)", machine: machine, known: known?.fence?.epoch ?? 0, takeOver: scene.takesOver)
+    var step = acquisition.first()
+    while case .askHosts(let fence, let overruling) = step {
+      step = acquisition.conclude(hosts: claimHosts(claim(fence), overruling, &inputs))
+    }
+    if case .askGateways(let fence) = step, let first = claimedGateways(known).first, starts % 2 == 0 {
+      _ = claimGateways([first], claim(fence), &inputs)
+    }
+    note("CRASH of the controller in the middle of its claims", isGeneral: true)
+    incarnation += 1
+    after(100...20_000, .controllerStarts(after: incarnation))
+  }
+
+  /// Those that the record knows, and those of its route and of the next manifest's: whom the real one asks.
+  private func claimedGateways(_ known: ServiceRecord?) -> [GatewayID] {
+    let release = scene.plan.releases[min(scene.step, scene.plan.releases.count - 1)]
+    let routes = [scene.plan.policy(of: release).route, known?.policy.route].compactMap { $0?.gateway }
+    let ids = (known?.gateways.map(\.id) ?? []) + scenario.gateways.filter { routes.contains($0.name) }.flatMap(\.processes)
+    return processes.filter(ids.contains)
   }
 
   private func claim(_ fence: Fence) -> FenceClaim {
@@ -108,7 +157,7 @@ extension Simulation {
     scene.rest = .fenceLost(Failure(.fenced, "the fence was not taken"))
     let (service, owner) = (service, "\(machine):\(incarnation)")
     for name in scene.hosts.keys.sorted() where scene.hosts[name]?.answers == true { scene.hosts[name]?.withdraw(service, owner: owner) }
-    for id in scenario.gateway.processes where scene.gateways[id]?.answers == true {
+    for id in processes where scene.gateways[id]?.answers == true {
       scene.gateways[id]?.withdraw(owner: owner)
     }
   }
@@ -127,7 +176,9 @@ extension Simulation {
         inputs.append(.hostUnreachable(name, "no route"))
         continue
       }
-      if scene.hosts[name]?.isUnwritable == true {
+      if let invented = scene.hosts[name]?.invented(claim.fence) {
+        answers.append((name, .refused(invented)))
+      } else if scene.hosts[name]?.isUnwritable == true {
         answers.append((name, .failed(Failure(.host, "nothing can be written on \(name): no space left on device"))))
       } else if let holder = scene.hosts[name]?.claim(claim, sabotage) {
         answers.append((name, .refused(holder)))
@@ -139,13 +190,19 @@ extension Simulation {
     return answers
   }
 
-  private mutating func claimGateways(_ claim: FenceClaim, _ inputs: inout [Input]) -> [(GatewayID, ClaimAnswer<GatewayFact>)] {
+  private mutating func claimGateways(
+    _ ids: [GatewayID], _ claim: FenceClaim, _ inputs: inout [Input]
+  ) -> [(GatewayID, ClaimAnswer<GatewayFact>)] {
     var answers: [(GatewayID, ClaimAnswer<GatewayFact>)] = []
-    for id in scenario.gateway.processes {
+    for id in ids {
       guard scene.gateways[id]?.answers == true else {
         if scene.gateways[id]?.hears == true { _ = scene.gateways[id]?.claim(claim.fence, sabotage) }
         answers.append((id, .unreachable("no route")))
         inputs.append(.gatewayUnreachable(id, "no route"))
+        continue
+      }
+      if scene.gateways[id]?.isUnwritable == true {
+        answers.append((id, .failed(Failure(.gateway, "gateway \(id) cannot keep its state: no space left on device"))))
         continue
       }
       if let standing = scene.gateways[id]?.claim(claim.fence, sabotage) {
@@ -162,11 +219,25 @@ extension Simulation {
 
   /// What the operator asks of a new process: go on, or the next release; at the very end, to set right what faults have left.
   private mutating func nextCommand(_ known: ServiceRecord?) -> Command? {
+    if scenario.refusedStarts.contains(starts) { return nil }
+    if isSucceeded, let known {
+      if let command = scene.typed, known.rollout != nil {
+        scene.typed = nil
+        return command
+      }
+      // As the new name's manifests are applied, again and again, the former name is removed.
+      return known.isGone ? nil : operatorCommand("remove-\(incarnation)", .remove(successor: others.first?.service))
+    }
     if let command = scene.typed, known?.rollout != nil {
       scene.typed = nil
       return command
     }
     if known?.rollout != nil { return operatorCommand("resume-\(incarnation)", .resume) }
+    // What was to go on under another name has to serve under it some day: its manifest is mended and applied again.
+    if scenario.isRenamed, scene.index == 1, scene.step >= scene.plan.releases.count, known?.stable == nil {
+      scene.mendings += 1
+      return apply(Scenario.mending + scene.mendings, id: "apply-mended-\(scene.mendings)")
+    }
     scene.isHeld = waitsForOthers
     if scene.step < scene.plan.releases.count, !scene.isHeld {
       let id = "apply-\(scene.step)"

@@ -20,8 +20,8 @@ extension Simulation {
   // MARK: The newest
 
   /// The newest of the database's record and the copies that can be reached; nil where instances run and no record is found.
-  mutating func newestRecord(_ known: ServiceRecord?, foreignEpoch: UInt64) -> ServiceRecord? {
-    let found = copiesInReach()
+  mutating func newestRecord(_ known: ServiceRecord?, at gateways: [GatewayID], foreignEpoch: UInt64) -> ServiceRecord? {
+    let found = copiesInReach(gateways)
     let verifier = CopyVerifier.simulated(fleet: scenario.fleet.name, service: service)
     var copies: [(record: VerifiedRecord, isTampered: Bool)] = []
     for copy in found where sabotage != .copiesUnseen {
@@ -46,8 +46,8 @@ extension Simulation {
     return newest
   }
 
-  private func copiesInReach() -> [SimulatedCopy] {
-    let gateways = scenario.gateway.processes.compactMap { id in scene.gateways[id].flatMap { $0.answers ? $0.copy : nil } }
+  private func copiesInReach(_ gateways: [GatewayID]) -> [SimulatedCopy] {
+    let gateways = gateways.compactMap { id in scene.gateways[id].flatMap { $0.answers ? $0.copy : nil } }
     return gateways + scenario.fleet.hosts.compactMap { host in scene.hosts[host.name].flatMap { $0.answers ? $0.copy : nil } }
   }
 
@@ -67,7 +67,7 @@ extension Simulation {
   /// Somebody who can write there changes what lies there, or the disk does.
   mutating func tamper(at host: HostName, _ way: Scenario.Tampering) {
     if let copy = scene.hosts[host]?.copy { scene.hosts[host]?.copy = copy.tampered(way) }
-    for id in scenario.gateway.processes where id.host == host {
+    for id in processes where id.host == host {
       if let copy = scene.gateways[id]?.copy { scene.gateways[id]?.copy = copy.tampered(way) }
     }
   }

@@ -21,12 +21,13 @@ extension Simulation {
       push(time + fault.lasts, .controllerStarts(after: incarnation))
     case .secondController: bringSecondController()
     case .clockJump(let milliseconds): clockOff = milliseconds
+    case .strangers(let host): letIn(on: host)
     case .dependencyDown: dependencyUntil = max(dependencyUntil, time + fault.lasts)
     default: break
     }
     onEachScene {
       $0.strike(fault)
-      for id in $0.scenario.gateway.processes where $0.scene.gateways[id]?.answers == false {
+      for id in $0.processes where $0.scene.gateways[id]?.answers == false {
         $0.after(1_000...6_000, .gatewaySilent($0.incarnation, id))
       }
       $0.lookSoon()
@@ -41,38 +42,74 @@ extension Simulation {
     case .hostCrash(let host):
       scene.hosts[host]?.powered = false
       cutOffTasks(on: host)
-    case .hostCut(let host): scene.hosts[host]?.linked = false
+      stopGateway(on: host)
+    case .hostCut(let host):
+      scene.hosts[host]?.linked = false
+      change(host) { $0.linked = false }
     case .gatewayCut(let host): change(host) { $0.linked = false }
-    case .hostMute(let host): scene.hosts[host]?.mute = true
+    case .hostMute(let host):
+      scene.hosts[host]?.mute = true
+      change(host) { $0.mute = true }
     case .gatewayMute(let host): change(host) { $0.mute = true }
     case .staleNews(let host): change(host) { $0.stale = true }
-    case .gatewayRestart(let host):
-      change(host) {
-        $0.running = false
-        $0.counts = []
-        $0.inFlight = [:]
-        $0.starts += 1
-        $0.told = 0
-      }
+    case .gatewayRestart(let host): stopGateway(on: host)
     case .flapping(let host): scene.hosts[host]?.flapping = true
     case .instancesGone(let host): scene.hosts[host]?.instances = [:]
     case .diskFull(let host): scene.hosts[host]?.full = true
     case .slow(let host): scene.hosts[host]?.slow = true
-    case .noWrites(let host): scene.hosts[host]?.isUnwritable = true
-    case .shellHangs(let host): scene.hosts[host]?.hangs = true
+    case .noWrites(let host):
+      scene.hosts[host]?.isUnwritable = true
+      change(host) { $0.isUnwritable = true }
+    case .shellHangs(let host):
+      scene.hosts[host]?.hangs = true
+      change(host) { $0.linked = false }
     case .programsEnd(let host): endPrograms(on: host)
+    case .programsCrash(let host): onEachInstance(of: host) { $0.isDown = true }
+    case .hostLies(let host, let lie): scene.hosts[host]?.lie = lie
     case .releasesDie: sicken(until: time + fault.lasts)
     case .copyTampered(let host, let way): tamper(at: host, way)
-    case .gatewayCutInFlip, .portsTaken, .hookFails, .hookHangs, .taskFails, .taskCutOff, .checkFails, .checkHangs, .checkInDoubt,
+    case .gatewayCutInFlip, .portsTaken, .strangers, .hookFails, .hookHangs, .taskFails, .taskCutOff, .checkFails, .checkHangs, .checkInDoubt,
       .stateLost,
       .controllerAbsent, .secondController, .clockJump, .dependencyDown:
       break
     }
   }
 
-  private mutating func endPrograms(on host: HostName) {
-    for number in (scene.hosts[host]?.instances.keys).map({ $0.sorted() }) ?? [] { scene.hosts[host]?.instances[number]?.hasEnded = true }
+  /// Services that nobody here knows take what is free.
+  private mutating func letIn(on host: HostName) {
+    let free = (scenario.fleet.host(host)?.slots ?? 0) - slotsHeld(host)
+    guard free > 0 else { return }
+    let ports = (1...free).map { 60_000 + $0 }
+    onEachScene { $0.scene.hosts[host]?.strangers = ports }
   }
+
+  private mutating func stopGateway(on host: HostName) {
+    change(host) {
+      $0.running = false
+      $0.counts = []
+      $0.inFlight = [:]
+      $0.starts += 1
+      $0.told = 0
+    }
+  }
+
+  private mutating func startGateway(on host: HostName) {
+    change(host) {
+      $0.running = true
+      $0.beginCounting()
+    }
+  }
+
+  private mutating func onEachInstance(of host: HostName, _ body: (inout SimulatedHost.Running) -> Void) {
+    for number in (scene.hosts[host]?.instances.keys).map({ $0.sorted() }) ?? [] {
+      if var instance = scene.hosts[host]?.instances[number] {
+        body(&instance)
+        scene.hosts[host]?.instances[number] = instance
+      }
+    }
+  }
+
+  private mutating func endPrograms(on host: HostName) { onEachInstance(of: host) { $0.hasEnded = true } }
 
   /// All that runs is sick, and what is started of the same releases too; a newer one gets ready.
   private mutating func sicken(until: Int64) {
@@ -95,7 +132,7 @@ extension Simulation {
     onEachScene {
       $0.recover(from: fault.kind)
       $0.lookSoon()
-      for id in $0.scenario.gateway.processes { $0.tell(id) }
+      for id in $0.processes { $0.tell(id) }
     }
   }
 
@@ -103,26 +140,44 @@ extension Simulation {
     switch fault {
     case .hostCrash(let host):
       scene.hosts[host]?.powered = true
+      // Not everywhere does something start again what ran before the host went down.
+      if scenario.forgetful.contains(host) { endPrograms(on: host) }
       for number in (scene.hosts[host]?.instances.keys).map({ $0.sorted() }) ?? []
       where scene.hosts[host]?.instances[number]?.readyAt != nil {
         scene.hosts[host]?.instances[number]?.readyAt = max(time, dependencyUntil) + Int64(random.integer(in: 500...4_000))
       }
-    case .hostCut(let host): scene.hosts[host]?.linked = true
+      startGateway(on: host)
+    case .hostCut(let host):
+      scene.hosts[host]?.linked = true
+      change(host) { $0.linked = true }
     case .gatewayCut(let host), .gatewayCutInFlip(let host): change(host) { $0.linked = true }
-    case .hostMute(let host): scene.hosts[host]?.mute = false
+    case .hostMute(let host):
+      scene.hosts[host]?.mute = false
+      change(host) { $0.mute = false }
     case .gatewayMute(let host): change(host) { $0.mute = false }
     case .staleNews(let host): change(host) { $0.stale = false }
-    case .gatewayRestart(let host):
-      change(host) {
-        $0.running = true
-        $0.beginCounting()
-      }
+    case .gatewayRestart(let host): startGateway(on: host)
     case .flapping(let host): scene.hosts[host]?.flapping = false
     case .diskFull(let host): scene.hosts[host]?.full = false
     case .portsTaken(let host): scene.hosts[host]?.foreign = []
     case .slow(let host): scene.hosts[host]?.slow = false
-    case .noWrites(let host): scene.hosts[host]?.isUnwritable = false
-    case .shellHangs(let host): scene.hosts[host]?.hangs = false
+    case .strangers(let host): scene.hosts[host]?.strangers = []
+    case .noWrites(let host):
+      scene.hosts[host]?.isUnwritable = false
+      change(host) { $0.isUnwritable = false }
+    case .shellHangs(let host):
+      scene.hosts[host]?.hangs = false
+      change(host) { $0.linked = true }
+    case .hostLies(let host, _): scene.hosts[host]?.lie = nil
+    case .programsCrash(let host):
+      let from = max(time, dependencyUntil)
+      for number in (scene.hosts[host]?.instances.keys).map({ $0.sorted() }) ?? []
+      where scene.hosts[host]?.instances[number]?.isDown == true {
+        scene.hosts[host]?.instances[number]?.isDown = false
+        if scene.hosts[host]?.instances[number]?.readyAt != nil {
+          scene.hosts[host]?.instances[number]?.readyAt = from + Int64(random.integer(in: 500...4_000))
+        }
+      }
     case .instancesGone, .hookFails, .hookHangs, .taskFails, .taskCutOff, .checkFails, .checkHangs, .checkInDoubt, .stateLost,
       .controllerAbsent, .secondController, .clockJump, .dependencyDown, .releasesDie, .programsEnd, .copyTampered:
       break
@@ -136,12 +191,12 @@ extension Simulation {
     note("\(host) is cut off in mid-flip")
     onEachScene {
       $0.change(host) { $0.linked = false }
-      for id in $0.scenario.gateway.processes where id.host == host { $0.after(1_000...6_000, .gatewaySilent($0.incarnation, id)) }
+      for id in $0.processes where id.host == host { $0.after(1_000...6_000, .gatewaySilent($0.incarnation, id)) }
     }
   }
 
   private mutating func change(_ host: HostName, _ body: (inout SimulatedGateway) -> Void) {
-    for id in scenario.gateway.processes where id.host == host {
+    for id in processes where id.host == host {
       if var state = scene.gateways[id] {
         body(&state)
         scene.gateways[id] = state
@@ -156,7 +211,7 @@ extension Simulation {
     // What drains already was taken out under another floor.
     if verb == "scale" || verb == "include" { scene.goalMoved = true }
     let host = scenario.fleet.hosts.first { $0.slots > 0 }?.name ?? "a1"
-    let edge = scenario.gateway.processes[scenario.gateway.processes.count - 1]
+    let edge = scenario.gateway.processes[scenario.gateway.hosts.count - 1]
     let command: Command.Verb
     switch verb {
     case "abort": command = .abort
@@ -164,7 +219,12 @@ extension Simulation {
     case "interrupt": command = .interrupt
     case "restart": command = .restart(instance: nil)
     case "supersede": command = applied(Scenario.superseding)
-    case "rollback": command = .rollback(to: nil)
+    case "rollback", "rollback twice": command = .rollback(to: nil)
+    case "mark bad": command = .rollback(to: nil, marksBad: true)
+    case "stop": command = .stop
+    case "start": command = .start
+    case "give up route": command = .giveUpRoute
+    case "restart one": command = .restart(instance: kept(service)?.instances.first?.number ?? 1)
     case "retry": command = .retry
     case "promote": command = .promote(full: false)
     case "promote full": command = .promote(full: true)
@@ -181,6 +241,6 @@ extension Simulation {
     }
     let typed = operatorCommand("typed-\(verb)-\(time)", command)
     if engine != nil { return feed([.input(service, .command(typed))]) }
-    if ["exclude", "include", "freeze", "unfreeze"].contains(verb) { scene.idle.append(typed) }
+    if ["exclude", "include", "freeze", "unfreeze"].contains(verb) || Scenario.rareVerbs.contains(verb) { scene.idle.append(typed) }
   }
 }

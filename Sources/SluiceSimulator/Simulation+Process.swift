@@ -245,13 +245,18 @@ extension Simulation {
   }
 
   /// A clean end: anyone may take the fence now.
-  private mutating func release() {
+  mutating func release() {
     guard let fence = scene.fence else { return }
     let service = service
     for name in scene.hosts.keys.sorted() where scene.hosts[name]?.answers == true { scene.hosts[name]?.release(service, fence) }
   }
 
   private mutating func proceed() {
+    if !scene.hasBegun { return }
+    if isSucceeded, kept(service)?.isGone == true {
+      (scene.isFinished, scene.step) = (true, scene.plan.releases.count)
+      return finishWhereAllHave()
+    }
     if scene.step < scene.plan.releases.count {
       if !scene.isHeld { scene.step += 1 }
       after(100...30_000, .controllerStarts(after: incarnation))
@@ -264,14 +269,25 @@ extension Simulation {
         if scene.skewed > 3 { return violate("4", skew) }
         return after(1_000...5_000, .controllerStarts(after: incarnation))
       }
+      if scenario.isRenamed, scene.index == 0 {
+        // Not before it has another name.
+        if !isSucceeded { return after(1_000...5_000, .controllerStarts(after: incarnation)) }
+        scene.operatorActs += 1
+        if scene.operatorActs > 200 { return violate("9", "\(service) is not removed, and \(others[0].service) is there") }
+        return after(1_000...5_000, .controllerStarts(after: incarnation))
+      }
       scene.isFinished = true
-      finished = allScenes(\.isFinished)
-      if finished { onEachScene { $0.checkEnd() } }
+      finishWhereAllHave()
     } else {
       scene.operatorActs += 1
       if scene.operatorActs > 200 { return violate("9", "settling does not make the service whole") }
       after(1_000...5_000, .controllerStarts(after: incarnation))
     }
+  }
+
+  private mutating func finishWhereAllHave() {
+    finished = allScenes(\.isFinished)
+    if finished { onEachScene { $0.checkEnd() } }
   }
 
   private var faultsRemain: Bool {

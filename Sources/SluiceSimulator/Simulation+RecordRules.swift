@@ -65,7 +65,11 @@ extension Simulation {
   mutating func checkBlame(_ before: ServiceRecord, _ after: ServiceRecord) {
     if let rollout = after.rollout, rollout.direction.isForward, rollout.stoppedBy == nil, !rollout.overridesFloor {
       let budget = scene.plan.policy.failureBudget.roundedDown(of: rollout.goal.replicas)
-      if rollout.failures.count > budget, rollout.failures.count > before.rollout?.failures.count ?? 0 {
+      // What is not a new release is wanted with the hosts that there are.
+      func counted(_ rollout: Rollout?) -> Int {
+        rollout?.failures.count { rollout?.cause == "apply" || $0.failure.kind != .host } ?? 0
+      }
+      if counted(rollout) > budget, counted(rollout) > counted(before.rollout) {
         violate("7", "\(rollout.failures.count) failures are counted, the budget is \(budget), and it goes on")
       }
     }
@@ -75,6 +79,13 @@ extension Simulation {
       else { continue }
       violate(
         "7", "release \(release.number) is marked bad for what happened on \(host), which does not answer: \(failure.failure.message)")
+    }
+    for release in after.releases {
+      guard case .bad(let why) = release.status, before.release(release.number)?.status == .candidate,
+        let number = after.rollout?.failures.last?.instance, let instance = before.instance(number) ?? after.instance(number),
+        instance.release != release.number
+      else { continue }
+      violate("7", "release \(release.number) is marked bad (\(why)) for instance \(number), which is of release \(instance.release)")
     }
     checkBlameOfFix(before, after)
   }

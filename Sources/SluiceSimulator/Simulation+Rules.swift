@@ -80,7 +80,7 @@ extension Simulation {
 
   /// The gateways that users come through.
   func counted(_ record: ServiceRecord) -> [GatewayID] {
-    scenario.gateway.processes.filter { !(record.gateway($0)?.excluded ?? false) }
+    processes.filter { !(record.gateway($0)?.excluded ?? false) }
   }
 
   /// Instances that users are really served by, and the controller has heard that they are: at every gateway, or, where two releases are kept
@@ -90,7 +90,9 @@ extension Simulation {
     let ready = record.instances.filter {
       scene.everServed.contains($0.number) && scene.hosts[$0.host]?.isReady($0.number, at: time) == true
     }
-    let gateways = counted(record).compactMap { scene.gateways[$0] }
+    let through = counted(record)
+    let gateways = through.filter { hasUsers($0, record) }.compactMap { scene.gateways[$0] }
+    if gateways.isEmpty, !through.isEmpty { return 0 }
     func isServed(_ instance: Instance, by gateway: SimulatedGateway) -> Bool {
       gateway.routes(instance.number) && gateway.healthy.contains(instance.number)
     }
@@ -134,7 +136,7 @@ extension Simulation {
 
   /// Rule 3: no gateway may still route to what is stopped, and what it admitted is answered or out of time.
   mutating func checkStop(_ number: Int, _ record: ServiceRecord) {
-    for id in scenario.gateway.processes where !(record.gateway(id)?.excluded ?? false) {
+    for id in processes where !(record.gateway(id)?.excluded ?? false) {
       guard let gateway = scene.gateways[id] else { continue }
       if gateway.routes(number) { violate("3", "\(number) is stopped while \(id) routes to it") }
       let inFlight = gateway.inFlight[number] ?? 0
@@ -179,7 +181,11 @@ extension Simulation {
     for name in scene.hosts.keys.sorted() { for number in scene.hosts[name]?.instances.keys.sorted() ?? [] { real[number] = name } }
     let known = Dictionary(uniqueKeysWithValues: record.instances.filter { $0.phase != .lost }.map { ($0.number, $0.host) })
     if real != known { violate("7", "hosts have \(real.keys.sorted()), the record \(known.keys.sorted())") }
-    for id in scenario.gateway.processes where record.table.content != nil && scene.gateways[id]?.revision != record.table.revision {
+    checkLeft(record)
+    let route = scenario.gateways.first { $0.name == record.policy.route?.gateway }?.processes ?? []
+    for id in route where record.table.content != nil && scene.gateways[id]?.revision != record.table.revision {
+      // Nobody waits for one that an operator has excluded, and that will not take it.
+      if let state = record.gateway(id), state.excluded, state.refuses(record.table.revision) { continue }
       violate("9", "\(id) has table \(scene.gateways[id]?.revision?.description ?? "none"), decided was \(record.table.revision)")
     }
     if let content = record.table.content, content.split != nil || content.idle != nil || content.preview != nil {

@@ -6,7 +6,7 @@ import SluiceRollout
 extension Simulation {
   mutating func arrive(_ of: Int, _ attempt: Attempt, _ fence: Fence, _ record: ServiceRecord) {
     switch attempt.action {
-    case .setTable(let id, let revision): setTable(of, attempt, id, record.table.content, revision, fence, record)
+    case .setTable(let id, let revision): setTable(of, attempt, id, record.table.content?.content(for: id), revision, fence, record)
     case .removeTable(let id): setTable(of, attempt, id, nil, nil, fence, record)
     case .hook:
       if standingFaults.contains(.hookHangs) { return note("the hook hangs") }
@@ -25,6 +25,9 @@ extension Simulation {
       guard scene.hosts[host]?.hears == true else {
         return after(1_000...3_000, .answers(of, attempt, .unreachable("no route"), nil))
       }
+      if let invented = scene.hosts[host]?.invented(fence) {
+        return after(1...20, .answers(of, attempt, .failed(Failure(.fenced, "a newer fence stands at \(host)", holder: invented.fence)), host))
+      }
       if scene.hosts[host]?.admits(fence, service, sabotage) == false {
         let holder = scene.hosts[host]?.holders[service]?.fence
         return after(1...20, .answers(of, attempt, .failed(Failure(.fenced, "a newer fence stands at \(host)", holder: holder)), host))
@@ -38,8 +41,8 @@ extension Simulation {
   mutating func replicate(_ record: ServiceRecord, _ fence: Fence) -> Bool {
     var isAdmitted = true
     checkSecrets(record)
-    for id in scenario.gateway.processes where scene.gateways[id]?.answers == true {
-      if scene.gateways[id]?.keep(record, fence, sabotage) == false { isAdmitted = false }
+    for state in record.gateways where !state.excluded && scene.gateways[state.id]?.answers == true {
+      if scene.gateways[state.id]?.keep(record, fence, sabotage) == false { isAdmitted = false }
     }
     for host in CopyPlaces.choose(fleet: scenario.fleet, record: record) where scene.hosts[host.name]?.answers == true {
       if scene.hosts[host.name]?.keep(record, fence, sabotage) == false { isAdmitted = false }
@@ -52,7 +55,7 @@ extension Simulation {
     guard var fact = scene.hosts[host]?.facts(host) else { return nil }
     fact.cordon = cordons.word(on: host)
     for other in others { fact.listening += other.hosts[host]?.instances.values.map(\.port).sorted() ?? [] }
-    return fact
+    return scene.hosts[host]?.lie == nil ? fact : scene.hosts[host]?.distorted(fact, ports: scene.plan.policy.ports)
   }
 
   private mutating func act(_ of: Int, _ attempt: Attempt, _ host: HostName, _ record: ServiceRecord) {
@@ -81,6 +84,10 @@ extension Simulation {
       if let digest = record.release(instance.release)?.digest, scene.hosts[host]?.releases.contains(digest) != true {
         violate("order", "\(number) is started on \(host), which has not got \(instance.release)")
       }
+      if scene.hosts[host]?.instances[number] == nil, slotsHeld(host) >= scenario.fleet.host(host)?.slots ?? 0, !strangers(host).isEmpty {
+        let failure = Failure(.slotsTaken, "all slots of \(host) are taken")
+        return after(20...400, .answers(of, attempt, .failed(failure), host))
+      }
       if scene.hosts[host]?.foreign.contains(instance.port) == true, scene.hosts[host]?.instances[number] == nil {
         return after(20...400, .answers(of, attempt, .failed(Failure(.portTaken, "port \(instance.port) is taken")), host))
       }
@@ -105,6 +112,13 @@ extension Simulation {
     case .task(_, let release, let number): beginTask(of, attempt, host, release, number, record)
     case .observe, .setTable, .removeTable, .hook, .check, .replicate: break
     }
+  }
+
+  func strangers(_ host: HostName) -> [Int] { scene.hosts[host]?.strangers ?? [] }
+
+  /// By instances of whatever service.
+  func slotsHeld(_ host: HostName) -> Int {
+    scenes.reduce(strangers(host).count + (scene.hosts[host]?.neighbours.count ?? 0)) { $0 + ($1.hosts[host]?.instances.count ?? 0) }
   }
 
   /// What comes back from a host on which nothing can be written.
@@ -174,9 +188,15 @@ extension Simulation {
       let failure = Failure(.gateway, "\(id) refuses a table with release \(release): its own reasons")
       return after(1...20, .answers(of, attempt, sabotage == .refusalIsYes ? .succeeded(.nothing) : .failed(failure), nil))
     }
-    if let content { checkRoute(content.route, at: id) }
+    if state.isUnwritable {
+      let failure = Failure(.gateway, "gateway \(id) cannot keep its state: no space left on device")
+      return after(1...20, .answers(of, attempt, .failed(failure), nil))
+    }
+    if let content { checkRoute(content, at: id) }
+    if let failure = claimRoute(content, at: id) { return after(1...20, .answers(of, attempt, .failed(failure), nil)) }
     let before = servingTruth()
     checkFence(fence, attempt.action, state.fence, at: "\(id)")
+    if content == nil || content?.targets.contains(where: { !$0.draining }) == false { checkLeaving(id, record) }
     scene.gateways[id]?.fence = fence
     scene.gateways[id]?.former = nil
     scene.gateways[id]?.content = content
@@ -196,6 +216,7 @@ extension Simulation {
         scene.gateways[id]?.inFlight[target.instance] = 1
       }
     }
+    noteServing(id)
     checkFloor(before: before)
     note("\(id) has table \(revision?.description ?? "none")")
     if state.content?.split != content?.split || state.content?.idle != content?.idle { cutInFlip(id) }
@@ -239,6 +260,7 @@ extension Simulation {
     }
     if healthy != state.healthy {
       scene.gateways[id]?.healthy = healthy
+      noteServing(id)
       tell(id)
     }
   }
@@ -253,7 +275,7 @@ extension Simulation {
   }
 
   mutating func lookSoon() {
-    for id in scenario.gateway.processes { after(100...1_500, .gatewayLooks(id)) }
+    for id in processes { after(100...1_500, .gatewayLooks(id)) }
   }
 
   /// News of a gateway reach the controller, if there is one and a way to it: in the order in which they were told, for they are one stream.
@@ -271,7 +293,7 @@ extension Simulation {
 
   /// A controller that is gone, or that cannot reach a gateway, renews no lease.
   mutating func watchLeases() {
-    for id in scenario.gateway.processes {
+    for id in processes {
       if engine != nil, scene.gateways[id]?.hears == true {
         if scene.unheardSince[id] != nil { scene.unheardSince[id] = nil }
       } else if scene.unheardSince[id] == nil {

@@ -1,6 +1,7 @@
 import SluiceEngine
 import SluiceModel
 package import SluiceRollout
+import SluiceTraffic
 
 /// Drives the engine's own machine against a fleet in memory, from one seed: safety is checked after every event, liveness at the end.
 package struct Simulation {
@@ -71,6 +72,8 @@ package struct Simulation {
 
   let seed: UInt64
   let scenario: Scenario
+  /// Of all gateways.
+  let processes: [GatewayID]
   let keepsTrace: Bool
   var random: Randomness
   var time: Int64 = 0
@@ -87,6 +90,8 @@ package struct Simulation {
   /// Rises with every start of a controller: what an earlier one waits for reaches nobody.
   var incarnation = 0
   var dispatched = 0
+  /// How often a controller has begun.
+  var starts = 0
   var hash = TraceHash()
   var trace: [String] = []
   var violations: [Violation] = []
@@ -104,6 +109,8 @@ package struct Simulation {
   var standingFaults: [Scenario.Fault.Kind.Name] = []
   /// Until when what every program needs is away.
   var dependencyUntil: Int64 = 0
+  /// Whose route it is at each gateway: as real gateways keep it.
+  var ledgers: [GatewayID: RouteLedger] = [:]
   /// Gateways that will be cut off when the next flip has reached another one.
   var cutsInFlip: [HostName] = []
   var sent: [Action] = []
@@ -134,6 +141,7 @@ package struct Simulation {
     self.sabotage = sabotage
     self.seed = seed
     self.scenario = scenario
+    processes = scenario.processes
     self.keepsTrace = keepsTrace
     random = Randomness(seed: seed)
     neighbours = scenario.neighbours.isEmpty ? [] : [scenario.neighbour]
