@@ -127,14 +127,11 @@ package struct FenceAcquisition: Sendable {
     }
   }
 
-  /// The epoch that a majority of the hosts that answer has seen, and as much more as anybody could have gone on since.
+  /// The epoch that a majority of the hosts has seen, and as much more as anybody could have gone on since. Those that say nothing have seen none
+  /// that is above the one at hand, as far as can be known: the word of the others is not the majority's.
   private func furthestBelieved(_ hosts: [(HostName, ClaimAnswer<HostFact>)]) -> UInt64 {
-    let seen = hosts.compactMap { answer -> UInt64? in
-      switch answer.1 {
-      case .granted: epoch
-      case .refused(let holder): holder.fence.epoch
-      case .failed, .unreachable: nil
-      }
+    let seen = hosts.map { answer -> UInt64 in
+      if case .refused(let holder) = answer.1 { holder.fence.epoch } else { epoch }
     }.sorted(by: >)
     let common = seen.isEmpty ? 0 : seen[seen.count / 2]
     return min(max(common, epoch), Bounds.epoch) + Bounds.epochLeap

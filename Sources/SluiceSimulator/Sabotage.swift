@@ -68,6 +68,12 @@ package enum Sabotage: String, Sendable, CaseIterable {
   case oneCheckForAll
   /// Whose route it is: nobody looks whether another service has it.
   case routesUnseen
+  /// Whose route it is: the other name has it before it serves.
+  case takenUnserved
+  /// Whose route it is: a gateway that is left gives nobody's request to anybody from the first table on.
+  case leftAtOnce
+  /// Rule 2: a host neither tells of the slots that others hold nor refuses to give them twice.
+  case strangersUnseen
   /// Who is believed: whoever has signed a copy.
   case anySigner
   /// Who is believed: a place that says how old its copy is.
@@ -77,21 +83,12 @@ package enum Sabotage: String, Sendable, CaseIterable {
   /// Rule 11: the log of an instance that failed is kept as it is, with a secret in it.
   case secretKept
 
-  /// Whether only the wide world has what shows it.
-  package var needsWideWorld: Bool {
-    switch self {
-    case .deadIsHealthy, .unwrittenIsDone, .refusalIsYes, .oneCheckForAll, .routesUnseen, .anySigner, .ageBelieved,
-      .copiesUnseen:
-      true
-    default: false
-    }
-  }
-
   /// The rule of DESIGN section 4 that it breaks, or the word of the manifest or the operator.
   package var rule: String {
     switch self {
     case .floorLessOne: "1"
     case .capAndOne, .unknownIsGone, .unwrittenIsDone: "2"
+    case .strangersUnseen: "2"
     case .refusalIsYes, .stopsBeforeAcknowledgement, .portReusedAtOnce, .otherServicesUnseen: "3"
     case .afterIgnored: "after"
     case .rackOrderIgnored, .rackLossIgnored, .skewIgnored: "4"
@@ -106,7 +103,8 @@ package enum Sabotage: String, Sendable, CaseIterable {
     case .outcomeTwice, .trafficTwice: "10"
     case .secretKept: "11"
     case .oneCheckForAll: "probe"
-    case .routesUnseen: "route"
+    case .routesUnseen, .takenUnserved: "route"
+    case .leftAtOnce: "move"
     case .anySigner, .ageBelieved: "trust"
     case .copiesUnseen: "copy"
     }

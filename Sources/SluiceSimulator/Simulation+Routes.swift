@@ -35,7 +35,7 @@ extension Simulation {
         RouteLedger.Claim(
           routes: content.route.keys(preview: content.preview?.hosts ?? []), takesFrom: content.takesFrom,
           stands: content.targets.contains { !$0.draining && content.idle?.contains($0.release) != true },
-          serves: serves(content, scene.gateways[id]?.healthy ?? [])))
+          serves: sabotage == .takenUnserved || serves(content, scene.gateways[id]?.healthy ?? [])))
       return nil
     } catch {
       return Failure(.gateway, "\(error.route) at \(id) is \(error.owner)'s")
@@ -93,6 +93,8 @@ extension Simulation {
   mutating func checkLeaving(_ id: GatewayID, _ record: ServiceRecord) {
     // Between the old and the new of a recreate nothing serves anywhere.
     if case .recreate = scene.plan.policy.strategy { return }
+    // From one that an operator has excluded users are gone.
+    if record.gateway(id)?.excluded == true { return }
     guard faultsSoFar == 0, !scene.stateWasLost, scene.gateways[id]?.servesSince != nil, let route = record.policy.route,
       let gateway = scenario.gateways.first(where: { $0.name == route.gateway }), !gateway.processes.contains(id), !record.isRouteAway
     else { return }

@@ -169,7 +169,7 @@ extension Simulation {
     if neighbours.contains(port) {
       violate("3", "\(host):\(port) is given to \(service)/\(instance.number), and belongs to another service")
     }
-    if others.count + neighbours.count >= (scenario.fleet.host(host)?.slots ?? 0) {
+    if others.count + neighbours.count + strangers(host).count >= (scenario.fleet.host(host)?.slots ?? 0) {
       violate("2", "\(host) has no slot left for \(service)/\(instance.number)")
     }
   }

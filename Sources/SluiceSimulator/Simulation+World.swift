@@ -6,7 +6,12 @@ import SluiceRollout
 extension Simulation {
   mutating func arrive(_ of: Int, _ attempt: Attempt, _ fence: Fence, _ record: ServiceRecord) {
     switch attempt.action {
-    case .setTable(let id, let revision): setTable(of, attempt, id, record.table.content?.content(for: id), revision, fence, record)
+    case .setTable(let id, let revision):
+      var content = record.table.content?.content(for: id)
+      if sabotage == .leftAtOnce, record.gateway(id)?.isLeaving == true {
+        for index in (content?.targets ?? []).indices { content?.targets[index].draining = true }
+      }
+      setTable(of, attempt, id, content, revision, fence, record)
     case .removeTable(let id): setTable(of, attempt, id, nil, nil, fence, record)
     case .hook:
       if standingFaults.contains(.hookHangs) { return note("the hook hangs") }
@@ -55,6 +60,7 @@ extension Simulation {
     guard var fact = scene.hosts[host]?.facts(host) else { return nil }
     fact.cordon = cordons.word(on: host)
     for other in others { fact.listening += other.hosts[host]?.instances.values.map(\.port).sorted() ?? [] }
+    if sabotage == .strangersUnseen { fact.held = nil }
     return scene.hosts[host]?.lie == nil ? fact : scene.hosts[host]?.distorted(fact, ports: scene.plan.policy.ports)
   }
 
@@ -84,7 +90,7 @@ extension Simulation {
       if let digest = record.release(instance.release)?.digest, scene.hosts[host]?.releases.contains(digest) != true {
         violate("order", "\(number) is started on \(host), which has not got \(instance.release)")
       }
-      if scene.hosts[host]?.instances[number] == nil, slotsHeld(host) >= scenario.fleet.host(host)?.slots ?? 0, !strangers(host).isEmpty {
+      if sabotage != .strangersUnseen, scene.hosts[host]?.instances[number] == nil, slotsHeld(host) >= scenario.fleet.host(host)?.slots ?? 0, !strangers(host).isEmpty {
         let failure = Failure(.slotsTaken, "all slots of \(host) are taken")
         return after(20...400, .answers(of, attempt, .failed(failure), host))
       }

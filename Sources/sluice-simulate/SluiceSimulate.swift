@@ -23,11 +23,8 @@ struct SluiceSimulate: ParsableCommand {
   @Flag(help: "Kill the controller at each attempt and each commit of a story of every strategy, instead of running seeds.")
   var enumerate = false
 
-  @Flag(
-    help:
-      "Draw the wide world too: manifests that change, disks that take no write, tampered copies, tables that are refused, people who take turns."
-  )
-  var wide = false
+  @Flag(help: "Draw the first world only: one gateway, honest hosts, manifests that stay, one operator's machine.")
+  var narrow = false
 
   @Option(help: "Break a rule on purpose, to see it found: \(Sabotage.allCases.map(\.rawValue).joined(separator: ", ")).")
   var sabotage: Sabotage?
@@ -48,7 +45,7 @@ struct SluiceSimulate: ParsableCommand {
 
   /// One seed as a story; whether it broke a rule.
   private func tellStory() -> Bool {
-    var scenario = Scenario(seed: seed, harshness: wide ? .world : .faults)
+    var scenario = Scenario(seed: seed, harshness: narrow ? .faults : .world)
     if !whole, var shrinker = Shrinker(seed: seed, scenario: scenario, sabotage: sabotage) { scenario = shrinker.shrink() }
     var simulation = Simulation(seed: seed, scenario: scenario, keepsTrace: true, sabotage: sabotage)
     let report = simulation.run()
@@ -63,7 +60,7 @@ struct SluiceSimulate: ParsableCommand {
     var (events, rollouts, failures) = (0, 0, 0)
     var coverage = Coverage()
     for number in seed..<(seed + seeds) {
-      var simulation = Simulation(seed: number, scenario: Scenario(seed: number, harshness: wide ? .world : .faults), sabotage: sabotage)
+      var simulation = Simulation(seed: number, scenario: Scenario(seed: number, harshness: narrow ? .faults : .world), sabotage: sabotage)
       let report = simulation.run()
       hash = (hash &* 31) &+ report.hash
       events += report.events

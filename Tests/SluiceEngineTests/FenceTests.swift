@@ -244,6 +244,18 @@ import Testing
     #expect(step == again(8))
   }
 
+  @Test func `nor where the others say nothing: the word of those that answer is not the majority's`() {
+    var machine = acquisition(known: 6)
+    guard case .failed = machine.conclude(hosts: [refused("a", "mallory", 1 << 40), silent("b")]) else {
+      Issue.record("went over it")
+      return
+    }
+    #expect(machine.passedOverHosts.map(\.place) == ["a"])
+    // What controllers reach is gone over, whoever is silent: here the record is the old one.
+    var late = acquisition(known: 6)
+    #expect(late.conclude(hosts: [refused("a", "ben", 90, released: true), silent("b"), silent("c")]) == again(91))
+  }
+
   @Test func `a fleet whose every host names an epoch that no number goes beyond is told the way out`() {
     var machine = acquisition(known: 2, takeOver: true)
     guard case .failed(let failure) = machine.conclude(hosts: [refused("a", "mallory", .max - 1)]) else {

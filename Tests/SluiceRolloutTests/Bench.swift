@@ -18,10 +18,14 @@ struct Bench {
   var inFlight: [Int: Int] = [:]
   /// Instances whose programs have ended: nothing starts them again, or their supervisor does in a while.
   var ended: [Int: Downtime] = [:]
+  /// Gateways that have not found anything well yet.
+  var unseen: Set<GatewayID> = []
   /// Gateways that do not answer.
   var silent: Set<GatewayID> = []
   /// Why gateways refuse tables; nil: they take them.
   var refuses: String?
+  /// A gateway that refuses the tables which let users to a release.
+  var refusesRelease: (gateway: GatewayID, release: ReleaseNumber)?
   private var commands = 0
 
   init(_ policy: ServicePolicy, racks: Int = 3, hostsPerRack: Int = 1, slots: Int = 3, gateways: Int = 1) {
@@ -143,7 +147,7 @@ struct Bench {
     let state = record.gateway(id)
     guard revision != nil || state?.revision != nil else { return GatewayFact(gateway: id, revision: nil) }
     let targets = (record.table.content?.targets ?? []).map {
-      TargetFact(instance: $0.instance, healthy: !unhealthy.contains($0.instance), inFlight: inFlight[$0.instance] ?? 0)
+      TargetFact(instance: $0.instance, healthy: !unhealthy.contains($0.instance) && !unseen.contains(id), inFlight: inFlight[$0.instance] ?? 0)
     }
     return GatewayFact(gateway: id, revision: revision ?? state?.revision, targets: targets)
   }
@@ -175,10 +179,16 @@ struct Bench {
     events = []
   }
 
+  private func isRefused(by id: GatewayID) -> Bool {
+    guard let (gateway, release) = refusesRelease, gateway == id else { return false }
+    return record.table.content?.targets.contains { $0.release == release && !$0.draining } ?? false
+  }
+
   /// How a world answers in which everything works.
   func answer(_ attempt: Attempt) -> AttemptResult {
     switch attempt.action {
     case .setTable where refuses != nil: .failed(Failure(.gateway, refuses ?? "", remedy: "put it right"))
+    case .setTable(let id, _) where isRefused(by: id): .failed(Failure(.gateway, "its own reasons", remedy: "put it right"))
     case .setTable(let id, let revision):
       silent.contains(id) ? .unreachable("no route") : .succeeded(.gateway(fact(id, revision: revision)))
     case .removeTable(let id) where silent.contains(id): .unreachable("no route")

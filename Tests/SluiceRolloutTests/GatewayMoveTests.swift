@@ -127,4 +127,36 @@ import Testing
     bench.run()
     #expect(bench.record.rollout == nil && bench.serving.count == 3)
   }
+
+  @Test func `a move together with a release takes nothing out before the new gateway has found well what is there`() throws {
+    var bench = try moving()
+    bench.sent = []
+    try bench.apply(2) { $0.route = Route(gateway: "front") }
+    // It has the table, and has probed nothing yet.
+    bench.unseen = [new]
+    bench.run(steps: 200) { $0.record.gateway(new)?.revision != nil && $0.open.isEmpty }
+    bench.pass(.seconds(5))
+    #expect(bench.serving.count == 3 && bench.record.rollout?.waves == 0, "what it has not looked at is not down")
+    #expect(bench.targets(draining: true).isEmpty && !bench.sent.contains(where: isStop))
+    bench.unseen = []
+    bench.tell(.gateway(bench.fact(new)))
+    #expect(bench.record.rollout?.waves == 1 && bench.record.gateway(new)?.joins == nil)
+    var fewest = 3
+    bench.run {
+      if $0.record.isRolling { fewest = min(fewest, $0.serving.count) }
+      return false
+    }
+    #expect(fewest >= 2 && bench.record.ended?.result == .succeeded && bench.record.stable?.release == ReleaseNumber(2))
+  }
+
+  @Test func `a new gateway that finds nothing well turns the release round, and says what it does not find`() throws {
+    var bench = try moving()
+    bench.unseen = [new]
+    try bench.apply(2) { $0.route = Route(gateway: "front") }
+    bench.run { $0.record.rollout?.direction.isForward == false }
+    #expect(bench.record.rollout?.failures.last?.failure.message.contains("gateway front/g2 does not find shop/1") == true)
+    bench.run()
+    #expect(bench.record.ended?.result == .failed && bench.serving.count == 3 && !bench.sent.contains(where: isStop))
+    #expect(bench.record.gateways.map(\.id) == [old])
+  }
 }

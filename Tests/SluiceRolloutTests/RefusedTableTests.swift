@@ -97,4 +97,22 @@ import Testing
     bench.run()
     #expect(bench.record.ended?.result == .rolledBack && bench.serving == [1, 2, 3])
   }
+
+  @Test func `on the way back a wave takes away what is refused`() throws {
+    var bench = try Bench.released(Bench.policy(replicas: 2) { $0.strategy = .recreate(Recreate()) }, gateways: 2)
+    let second = GatewayID(gateway: "edge", host: "g2")
+    bench.refusesRelease = (second, ReleaseNumber(2))
+    try bench.apply(2)
+    bench.run { $0.record.instances.contains { $0.release == ReleaseNumber(2) && $0.phase == .warming(acknowledged: nil) } }
+    // What has come serves by the other gateway's word.
+    try bench.command(.exclude(second, true))
+    bench.run(steps: 60) { $0.serving.count == 2 }
+    try bench.command(.exclude(second, false))
+    bench.run(until: isRefused)
+    try #require(isRefused(bench))
+    try bench.command(.abort)
+    bench.run()
+    #expect(bench.record.ended?.result == .rolledBack && bench.serving.count == 2)
+    #expect(bench.record.instances.allSatisfy { $0.release == ReleaseNumber(1) })
+  }
 }

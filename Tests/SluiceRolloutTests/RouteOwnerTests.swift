@@ -75,7 +75,11 @@ import Testing
 
   /// How the service stands that goes on in the place of another.
   private func standing(rollout: Int?, _ result: RolloutEnd.Result?, hasTakenOver: Bool) -> Standing {
-    var record = ServiceRecord(policy: Bench.policy { $0.name = "store" })
+    var record = ServiceRecord(
+      policy: Bench.policy {
+        $0.name = "store"
+        $0.formerly = "shop"
+      })
     record.stable = hasTakenOver ? Goal(release: ReleaseNumber(1), replicas: 1) : nil
     record.takeover = hasTakenOver ? .done : .waiting
     if let rollout {

@@ -7,7 +7,7 @@ import Testing
   @Test(arguments: Sabotage.allCases)
   func `a rule that is broken on purpose is found, and it is that rule`(_ sabotage: Sabotage) {
     let found = (1...UInt64(2_000)).first { seed in
-      let scenario = Scenario(seed: seed, harshness: sabotage.needsWideWorld ? .world : .faults)
+      let scenario = Scenario(seed: seed)
       var simulation = Simulation(seed: seed, scenario: scenario, sabotage: sabotage)
       return simulation.run().violations.contains { $0.rule == sabotage.rule }
     }
@@ -17,20 +17,20 @@ import Testing
   @Test func `every rule is broken by one of them`() {
     #expect(
       Set(Sabotage.allCases.map(\.rule))
-        == Set((1...11).map(String.init) + ["after", "copy", "freeze", "probe", "route", "task", "trust", "windows"]))
+        == Set((1...11).map(String.init) + ["after", "copy", "freeze", "move", "probe", "route", "task", "trust", "windows"]))
   }
 
   @Test func `failing seeds shrink to stories that break the same rule with less`() throws {
     let sabotage = Sabotage.stopsBeforeAcknowledgement
     let seeds = (1...UInt64(200)).lazy.filter { seed in
-      let scenario = Scenario(seed: seed)
+      let scenario = Scenario(seed: seed, harshness: .faults)
       guard !scenario.faults.isEmpty, scenario.fleet.hosts.count > 4, scenario.policy.replicas > 2 else { return false }
       var simulation = Simulation(seed: seed, scenario: scenario, sabotage: sabotage)
       return !simulation.run().violations.isEmpty
     }
     var small: [Scenario] = []
     for seed in seeds.prefix(5) {
-      var shrinker = try #require(Shrinker(seed: seed, scenario: Scenario(seed: seed), sabotage: sabotage))
+      var shrinker = try #require(Shrinker(seed: seed, scenario: Scenario(seed: seed, harshness: .faults), sabotage: sabotage))
       let scenario = shrinker.shrink()
       var simulation = Simulation(seed: seed, scenario: scenario, keepsTrace: true, sabotage: sabotage)
       let report = simulation.run()
@@ -47,10 +47,10 @@ import Testing
   func `what a story needs to break its rule is left of it, and what others have is dropped`(_ sabotage: Sabotage) throws {
     let seed = try #require(
       (1...UInt64(2_000)).first { seed in
-        var simulation = Simulation(seed: seed, scenario: Scenario(seed: seed), sabotage: sabotage)
+        var simulation = Simulation(seed: seed, scenario: Scenario(seed: seed, harshness: .faults), sabotage: sabotage)
         return simulation.run().violations.first?.rule == sabotage.rule
       })
-    var shrinker = try #require(Shrinker(seed: seed, scenario: Scenario(seed: seed), sabotage: sabotage))
+    var shrinker = try #require(Shrinker(seed: seed, scenario: Scenario(seed: seed, harshness: .faults), sabotage: sabotage))
     let small = shrinker.shrink()
     #expect((small.second != nil) == (sabotage == .afterIgnored))
     // A task may be left for the time that it takes, until the windows close.

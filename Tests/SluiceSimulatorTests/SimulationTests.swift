@@ -48,12 +48,17 @@ import Testing
   @Test func `every kind of fault and every command is drawn`() {
     var kinds: Set<String> = []
     var verbs: Set<String> = []
+    var (moved, renamed, deaths, refusals) = (0, 0, 0, 0)
     var (pairs, ordered, tasks, checks, windows, spreads, changed, refused) = (0, 0, 0, 0, 0, 0, 0, 0)
     for seed in 1...UInt64(400) {
-      let scenario = Scenario(seed: seed, harshness: .world)
+      let scenario = Scenario(seed: seed)
       kinds.formUnion(scenario.faults.map(\.kind.name.rawValue))
       verbs.formUnion(scenario.commands.map(\.verb))
       let plans = [scenario.plan] + [scenario.second].compactMap(\.self)
+      if scenario.rim != nil { moved += 1 }
+      if scenario.isRenamed { renamed += 1 }
+      if !scenario.claimDeaths.isEmpty { deaths += 1 }
+      if !scenario.refusedStarts.isEmpty { refusals += 1 }
       if plans.count > 1 { pairs += 1 }
       if plans.contains(where: { $0.policy.after != nil }) { ordered += 1 }
       if plans.contains(where: { !$0.tasks.isEmpty }) { tasks += 1 }
@@ -63,8 +68,9 @@ import Testing
       if plans.contains(where: { !$0.changes.isEmpty }) { changed += 1 }
       if plans.contains(where: { !$0.refusals.isEmpty }) { refused += 1 }
     }
-    #expect(kinds == Set(Scenario.Fault.Kind.Name.allCases.filter { $0 != .programsEnd }.map(\.rawValue)))
-    #expect(verbs.count >= 16 && changed > 30 && refused > 10)
+    #expect(kinds == Set(Scenario.Fault.Kind.Name.allCases.map(\.rawValue)))
+    #expect(verbs.count >= 22 && changed > 30 && refused > 10)
+    #expect(moved > 20 && renamed > 10 && deaths > 10 && refusals > 20)
     #expect(pairs > 50 && ordered > 20 && tasks > 30 && checks > 5 && windows > 20 && spreads > 10)
   }
 

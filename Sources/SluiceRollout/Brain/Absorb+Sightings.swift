@@ -92,6 +92,8 @@ extension Absorber {
       number: fact.number, release: ReleaseNumber(0), host: host, address: known.serviceAddress, port: fact.port, secrets: "",
       phase: .warming(acknowledged: nil))
     orphan.condemned = .stale
+    // Where the service has no route, no table is made to drain it.
+    if record.claim == nil { orphan.phase = .checking }
     record.instances.append(orphan)
     record.instances.sort { $0.number < $1.number }
     record.nextInstance = max(record.nextInstance, fact.number + 1)

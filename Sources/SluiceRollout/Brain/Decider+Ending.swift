@@ -144,6 +144,8 @@ extension Decider {
     former.hooks = record.policy.hooks
     record.policy = former
     followPolicy()
+    // Before the next table is composed: what is left goes on answering to what it had.
+    admitGateways()
   }
 
   /// A release is only blamed while those it was to replace are well.

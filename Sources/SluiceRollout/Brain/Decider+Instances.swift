@@ -179,7 +179,7 @@ extension Decider {
     switch instance.phase {
     case .reserved: return false
     case .retired:
-      return record.isRouted(instance.number)
+      return record.isRouted(instance.number) || record.gateways.contains { isForgetting(instance, $0) }
         || !(everyGatewayHasTheTable || everyGateway { hasTheTable($0) || hasNeverLetIn(instance, $0) })
     case .starting, .checking:
       abandon(.instance(instance.number))
@@ -197,6 +197,11 @@ extension Decider {
     case .lost: break
     }
     return true
+  }
+
+  /// Whether a gateway that the route has left is still to forget it.
+  private func isForgetting(_ instance: Instance, _ state: GatewayState) -> Bool {
+    state.departure?.stage == .over && state.revision != nil && !state.excluded && state.reach.isReachable && state.knows(instance.number)
   }
 
   /// An interruption puts back what was only to make room; what failed or belongs to nobody goes its way.
