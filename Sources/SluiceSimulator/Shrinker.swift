@@ -168,7 +168,9 @@ extension Scenario {
     for commit in lostCommits { lines.append("the controller dies while it writes commit \(commit)") }
     for start in claimDeaths { lines.append("the controller dies while it takes its fences, when it begins for time \(start)") }
     for start in refusedStarts { lines.append("what is typed when the controller begins for time \(start) is refused, and it ends") }
-    if !forgetful.isEmpty { lines.append("nothing is started again on \(forgetful.map(\.rawValue).joined(separator: " ")) after a loss of power") }
+    if !forgetful.isEmpty {
+      lines.append("nothing is started again on \(forgetful.map(\.rawValue).joined(separator: " ")) after a loss of power")
+    }
     for turn in turns { lines.append("from \(turn) ms on the next process runs on another machine") }
     return lines
   }

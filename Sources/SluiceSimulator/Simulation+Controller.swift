@@ -66,7 +66,8 @@ extension Simulation {
         step = acquisition.conclude(hosts: claimHosts(claim(fence), overruling, &inputs))
       case .askGateways(let fence):
         step = acquisition.conclude(
-          gateways: claimGateways(claimedGateways(known), claim(fence), &inputs), excluded: known?.gateways.filter(\.excluded).map(\.id) ?? [])
+          gateways: claimGateways(claimedGateways(known), claim(fence), &inputs),
+          excluded: known?.gateways.filter(\.excluded).map(\.id) ?? [])
       case .acquired, .held, .failed: break asking
       }
     }

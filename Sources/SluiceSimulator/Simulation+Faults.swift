@@ -68,7 +68,8 @@ extension Simulation {
     case .hostLies(let host, let lie): scene.hosts[host]?.lie = lie
     case .releasesDie: sicken(until: time + fault.lasts)
     case .copyTampered(let host, let way): tamper(at: host, way)
-    case .gatewayCutInFlip, .portsTaken, .strangers, .hookFails, .hookHangs, .taskFails, .taskCutOff, .checkFails, .checkHangs, .checkInDoubt,
+    case .gatewayCutInFlip, .portsTaken, .strangers, .hookFails, .hookHangs, .taskFails, .taskCutOff, .checkFails, .checkHangs,
+      .checkInDoubt,
       .stateLost,
       .controllerAbsent, .secondController, .clockJump, .dependencyDown:
       break

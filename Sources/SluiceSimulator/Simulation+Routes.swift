@@ -101,7 +101,8 @@ extension Simulation {
     for other in gateway.processes where record.gateway(other)?.excluded != true {
       let waited = scene.gateways[other]?.servesSince.map { time - $0 } ?? -1
       if waited < record.policy.drain.timeout.value {
-        violate("move", "\(id) leaves its users \(waited) ms after \(other) began to serve, drain.timeout is \(record.policy.drain.timeout)")
+        violate(
+          "move", "\(id) leaves its users \(waited) ms after \(other) began to serve, drain.timeout is \(record.policy.drain.timeout)")
       }
     }
   }

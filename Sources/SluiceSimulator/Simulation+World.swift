@@ -31,7 +31,8 @@ extension Simulation {
         return after(1_000...3_000, .answers(of, attempt, .unreachable("no route"), nil))
       }
       if let invented = scene.hosts[host]?.invented(fence) {
-        return after(1...20, .answers(of, attempt, .failed(Failure(.fenced, "a newer fence stands at \(host)", holder: invented.fence)), host))
+        return after(
+          1...20, .answers(of, attempt, .failed(Failure(.fenced, "a newer fence stands at \(host)", holder: invented.fence)), host))
       }
       if scene.hosts[host]?.admits(fence, service, sabotage) == false {
         let holder = scene.hosts[host]?.holders[service]?.fence
@@ -90,7 +91,9 @@ extension Simulation {
       if let digest = record.release(instance.release)?.digest, scene.hosts[host]?.releases.contains(digest) != true {
         violate("order", "\(number) is started on \(host), which has not got \(instance.release)")
       }
-      if sabotage != .strangersUnseen, scene.hosts[host]?.instances[number] == nil, slotsHeld(host) >= scenario.fleet.host(host)?.slots ?? 0, !strangers(host).isEmpty {
+      if sabotage != .strangersUnseen, scene.hosts[host]?.instances[number] == nil,
+        slotsHeld(host) >= scenario.fleet.host(host)?.slots ?? 0, !strangers(host).isEmpty
+      {
         let failure = Failure(.slotsTaken, "all slots of \(host) are taken")
         return after(20...400, .answers(of, attempt, .failed(failure), host))
       }

@@ -147,7 +147,8 @@ struct Bench {
     let state = record.gateway(id)
     guard revision != nil || state?.revision != nil else { return GatewayFact(gateway: id, revision: nil) }
     let targets = (record.table.content?.targets ?? []).map {
-      TargetFact(instance: $0.instance, healthy: !unhealthy.contains($0.instance) && !unseen.contains(id), inFlight: inFlight[$0.instance] ?? 0)
+      TargetFact(
+        instance: $0.instance, healthy: !unhealthy.contains($0.instance) && !unseen.contains(id), inFlight: inFlight[$0.instance] ?? 0)
     }
     return GatewayFact(gateway: id, revision: revision ?? state?.revision, targets: targets)
   }

@@ -61,7 +61,8 @@ extension Decider {
     let state = record.gateway(id)
     guard let instance = servingUsers.first(where: { state?.verdict(on: $0) != .healthy }) else { return "gateway \(id) has not joined" }
     let probe = state?.target(instance.number)?.probe ?? ""
-    return "gateway \(id) does not find \(name(instance)) at \(instance.address):\(instance.port) healthy\(probe.isEmpty ? "" : ": \(probe)")"
+    return
+      "gateway \(id) does not find \(name(instance)) at \(instance.address):\(instance.port) healthy\(probe.isEmpty ? "" : ": \(probe)")"
   }
 
   private func names(_ ids: [GatewayID]) -> String { ids.map(\.description).joined(separator: " and ") }

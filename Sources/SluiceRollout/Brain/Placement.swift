@@ -320,7 +320,9 @@ struct Placement {
       room[map.rackOfHost[own.host]] += free(own.host, holding: held - own.count) - free(own.host, holding: held)
     }
     for state in record.hosts {
-      guard let held = state.strangers, let host = map.index(of: state.name), places.allow(host), !occupancy.isCordoned[host] else { continue }
+      guard let held = state.strangers, let host = map.index(of: state.name), places.allow(host), !occupancy.isCordoned[host] else {
+        continue
+      }
       let others = occupancy.count(ofOthersThan: record.service, on: host)
       room[map.rackOfHost[host]] -= free(host, holding: others) - free(host, holding: others + held)
     }
