@@ -271,7 +271,8 @@ struct RunnerSession {
     case .rest(let service, let rest):
       switch rest {
       case .done(let end): outcomes[service] = outcomes[service] ?? .done(end)
-      case .waiting(.interrupted): outcomes[service] = .interrupted
+      // Where it was not this run that was interrupted, it is a gate like others: who typed another command is told what stands there.
+      case .waiting(.interrupted) where interruptions > 0: outcomes[service] = .interrupted
       case .waiting(let gate): outcomes[service] = outcomes[service] ?? .waiting(gate)
       case .fenceLost(let failure):
         outcomes[service] = .failed(failure)

@@ -24,7 +24,8 @@ import Testing
     let sabotage = Sabotage.stopsBeforeAcknowledgement
     let seeds = (1...UInt64(200)).lazy.filter { seed in
       let scenario = Scenario(seed: seed, harshness: .faults)
-      guard !scenario.faults.isEmpty, scenario.fleet.hosts.count > 4, scenario.policy.replicas > 2 else { return false }
+      let hosts = scenario.fleet.hosts.count { $0.slots > 0 }
+      guard !scenario.faults.isEmpty, hosts > 2, scenario.policy.replicas > 2 else { return false }
       var simulation = Simulation(seed: seed, scenario: scenario, sabotage: sabotage)
       return !simulation.run().violations.isEmpty
     }
@@ -40,7 +41,7 @@ import Testing
       small.append(scenario)
     }
     #expect(small.count == 5)
-    #expect(small.count { $0.policy.replicas <= 2 && $0.fleet.hosts.count <= 4 } >= 2)
+    #expect(small.count { $0.policy.replicas <= 2 && $0.fleet.hosts.count(where: { $0.slots > 0 }) <= 2 } >= 2)
   }
 
   @Test(arguments: [Sabotage.afterIgnored, .taskNotAwaited, .windowsIgnored, .freezeForgotten, .checkAssumed])

@@ -32,6 +32,11 @@ struct PlanCommand: AsyncParsableCommand {
     let gateways = FleetCheck.gatewayChanges(workspace, known: try store?.definitions()?.gateways ?? [])
     let unnamed = FleetCheck.unnamed(workspace, try store?.load(workspace.fleet.name).records ?? [])
     for line in gateways + unnamed { console.say(line) }
+    if !workspace.services.isEmpty, try store?.load(workspace.fleet.name).records.isEmpty ?? true {
+      console.say(
+        "nothing is known here of fleet \(workspace.fleet.name): this is planned as if nothing ran; what another machine has released is taken up by sluice adopt -f PATH"
+      )
+    }
     let manifests = workspace.services.sorted(by: Planner.order)
     let heard = recorded ? [] : await CordonSurvey.ask(workspace)
     let planner = try Planner(workspace, seen: recorded ? [:] : try await Planner.look(workspace, common), heard: heard)

@@ -89,6 +89,8 @@ final class RecordTrust: TrustPort {
   }
 
   private func complain(_ trouble: SSHIdentity.Unable) {
+    // What was called off has not been tried to its end.
+    if Task.isCancelled { return }
     let isFirst = state.withLock { state in
       defer { state.complained = true }
       return !state.complained
