@@ -193,7 +193,14 @@ struct InstanceTests {
         #expect(await bench.perform(.start(try await bench.instance(number, of: release), release)).generation != nil)
       }
       let full = try #require(await bench.perform(.start(try await bench.instance(6, of: release), release)).failure)
-      #expect(full.kind == .host && full.message.contains("all 3 slots"), "\(full)")
+      #expect(full.kind == .slotsTaken && full.message.contains("all 3 slots"), "\(full)")
+      #expect(try await bench.facts().held == nil, "its own are not others'")
+      // What another service has there is told to whoever looks for this one; a claim of what is gone is not.
+      try FileManager.default.createDirectory(atPath: "\(bench.root)/cart/instances/7", withIntermediateDirectories: true)
+      for (port, holder) in [("30007", "cart 7"), ("30008", "cart 8")] {
+        try "\(holder)\n".write(toFile: "\(bench.root)/ports/\(port)", atomically: true, encoding: .utf8)
+      }
+      #expect(try await bench.facts().held == [30_007])
     }
   }
 }

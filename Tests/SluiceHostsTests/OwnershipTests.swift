@@ -36,6 +36,15 @@ struct OwnershipTests {
     }
   }
 
+  @Test("A fence that is a directory grants nothing")
+  func directory() async throws {
+    try await Bench.run { bench in
+      try FileManager.default.createDirectory(atPath: "\(bench.root)/shop/fence", withIntermediateDirectories: true)
+      guard case .failed(let failure) = await bench.claim(mine) else { return #expect(Bool(false), "granted") }
+      #expect(failure.message.contains("fence is a directory"), "\(failure)")
+    }
+  }
+
   @Test("A claim that is withdrawn leaves no trace: the former holder has it again, or nobody")
   func withdrawn() async throws {
     try await Bench.run { bench in

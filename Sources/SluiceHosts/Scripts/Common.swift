@@ -52,6 +52,11 @@ enum CommonScript {
     }
     # FILE CONTENT [MODE]: whole or not at all, and durable; else problem says why
     try_put() {
+      # A rename into a directory of that name would look like a success.
+      if [ -d "$1" ]; then
+        problem="$1 is a directory"
+        return 1
+      fi
       problem=$( { printf '%s' "$2" >"$1.new" && chmod "${3-600}" "$1.new" && sync_files "$1.new" && mv -f "$1.new" "$1"; } 2>&1) && return 0
       rm -f "$1.new" 2>/dev/null
       return 1
