@@ -35,7 +35,7 @@ extension Decider {
     guard record.gateways.contains(where: { $0.joins == true }) else { return }
     let serving = servingUsers.filter { $0.healthySince != nil }
     let servesElsewhere = record.gateways.contains { state in
-      if case .closed? = state.departure?.stage { return false }
+      if state.isClosed { return false }
       return state.joins != true && state.revision != nil && !state.excluded && state.departure?.stage != .over
     }
     for index in record.gateways.indices where record.gateways[index].joins == true {

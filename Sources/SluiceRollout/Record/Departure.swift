@@ -48,6 +48,12 @@ extension TableContent {
 }
 
 extension GatewayState {
+  /// Whether the route has left it, and it has a table that gives nobody's request to a target.
+  var isClosed: Bool {
+    guard case .closed(let revision, _)? = departure?.stage else { return false }
+    return self.revision.map { $0 >= revision } ?? true
+  }
+
   /// Whether it still has a table of a route that has left it.
   package var isLeaving: Bool { departure.map { $0.stage != .over } ?? false }
 }
@@ -67,7 +73,7 @@ extension FleetView {
     gateways(of: record).filter { id in
       guard let state = record.gateway(id) else { return true }
       if state.joins == true { return false }
-      if case .closed? = state.departure?.stage { return false }
+      if state.isClosed { return false }
       return !state.excluded
     }
   }

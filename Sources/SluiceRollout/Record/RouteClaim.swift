@@ -67,7 +67,8 @@ extension ServiceRecord {
   /// Whether gateways are to forget it, whatever its policy says: others may have its route, or it is removed and nothing of it is left.
   package var isRouteAway: Bool {
     if removal != nil || routeGivenUp == true { return true }
-    guard case .some(let rollout) = rollout else { return false }
+    // A first release that has failed leaves nothing behind: its route is nobody's.
+    guard case .some(let rollout) = rollout else { return stable == nil && instances.isEmpty }
     return rollout.cause == Absorber.removing && rollout.direction.isForward && rollout.stage == .closing
   }
 

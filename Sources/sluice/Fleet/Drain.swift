@@ -52,6 +52,13 @@ struct Undrain: AsyncParsableCommand {
 
 /// Sets or lifts the cordon of some hosts, and lets every service settle around it.
 private struct Cordoning {
+  /// What one host says to a word, or why it says nothing.
+  private struct Answer: Sendable {
+    let host: HostName
+    let standing: Cordon?
+    let trouble: String?
+  }
+
   let place: String
   let common: CommonOptions
   let change: ChangeOptions
@@ -130,23 +137,23 @@ private struct Cordoning {
     let fleet = session.workspace.fleet
     try session.store.hear(words, fleet: fleet.name)
     let hosts = session.hosts
-    let answers = await withTaskGroup(of: (HostName, Result<Cordon, any Error>).self) { group in
+    // No pair with a result: what a group gives as one came out wrong in optimised code (Swift 6.3).
+    let answers = await withTaskGroup(of: Answer.self) { group in
       for word in words {
         guard let host = fleet.host(word.host) else { continue }
         group.addTask {
-          do { return (host.name, .success(try await hosts.say(word, on: host))) } catch { return (host.name, .failure(error)) }
+          do { return Answer(host: host.name, standing: try await hosts.say(word, on: host), trouble: nil) } catch {
+            return Answer(host: host.name, standing: nil, trouble: FleetHosts.words(error))
+          }
         }
       }
-      return await group.reduce(into: [HostName: Result<Cordon, any Error>]()) { $0[$1.0] = $1.1 }
+      var answers: [Answer] = []
+      for await answer in group { answers.append(answer) }
+      return answers
     }
+    try session.store.hear(answers.compactMap(\.standing), fleet: fleet.name)
     var untold: [HostName: String] = [:]
-    for word in words {
-      switch answers[word.host] {
-      case .success(let standing)?: try session.store.hear([standing], fleet: fleet.name)
-      case .failure(let error)?: untold[word.host] = FleetHosts.words(error)
-      case nil: break
-      }
-    }
+    for answer in answers { if let trouble = answer.trouble { untold[answer.host] = trouble } }
     return untold
   }
 
