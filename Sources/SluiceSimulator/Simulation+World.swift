@@ -277,7 +277,9 @@ extension Simulation {
   /// Whether the gateway asks the target what its release promises to answer; it answers nothing else.
   private mutating func isAsked(_ target: TableTarget, by gateway: SimulatedGateway, as promised: ReadinessCheck?) -> Bool {
     // What nobody knows any more is only there to go.
-    guard target.release.number > 0, let promised, let check = gateway.content?.check(of: target.release), check.probe != promised.probe, check.probe != .tcp else {
+    guard target.release.number > 0, let promised, let check = gateway.content?.check(of: target.release), check.probe != promised.probe,
+      check.probe != .tcp
+    else {
       return true
     }
     violate("probe", "\(target.instance) of release \(target.release) is well, and is asked for another release's answer: \(check.probe)")

@@ -46,12 +46,15 @@ extension Decider {
     return !pool.isEmpty && pool.allSatisfy(\.isServing)
   }
 
+  /// Whether a gateway that users come through has not told yet what it counted while nobody listened.
+  private func isUnheard(_ step: StepState) -> Bool { step.unheard.contains { requiredGateways.contains($0) } }
+
   private mutating func wait(_ step: StepState, _ plan: StepPlan, since: Milliseconds) {
     let number = step.index + 1
     if let analysis = plan.analysis { askChecks(step, analysis) }
     if step.promoted {
       // The operator goes on without a verdict, but not before what was counted in a gap of control was judged.
-      guard plan.analysis == nil || step.unheard.isEmpty else {
+      guard plan.analysis == nil || !isUnheard(step) else {
         record.rollout?.gate = .analysis(step: number, plan.share, until: since + plan.maxHold)
         return
       }
@@ -65,7 +68,7 @@ extension Decider {
     if let why = step.asks { return ask(step, plan, why) }
     if let analysis = plan.analysis {
       // What was counted while nobody looked (`unheard`) belongs to the verdict too.
-      guard let state = record.rollout?.analysis, step.unheard.isEmpty, state.verdict(analysis) == .pass else {
+      guard let state = record.rollout?.analysis, !isUnheard(step), state.verdict(analysis) == .pass else {
         let last = since + plan.maxHold
         if now >= last { return ask(step, plan, "its analysis has had no verdict for \(plan.maxHold) (maxHold)") }
         record.rollout?.gate = .analysis(step: number, plan.share, until: last)
