@@ -68,7 +68,9 @@ extension ServiceRecord {
   package var isRouteAway: Bool {
     if removal != nil || routeGivenUp == true { return true }
     // A first release that has failed leaves nothing behind: its route is nobody's.
-    guard case .some(let rollout) = rollout else { return stable == nil && instances.isEmpty }
+    guard case .some(let rollout) = rollout else {
+      return ended != nil && stable == nil && instances.isEmpty && (!table.isEmpty || gateways.contains { $0.revision != nil })
+    }
     return rollout.cause == Absorber.removing && rollout.direction.isForward && rollout.stage == .closing
   }
 
