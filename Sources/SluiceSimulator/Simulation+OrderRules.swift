@@ -55,6 +55,8 @@ extension Simulation {
   mutating func checkRoute(_ given: TableContent, at id: GatewayID) {
     // The two names of one service share its route, and the gateway says who has it.
     if scenario.isRenamed { return }
+    // Who has lost what it knew of the other is refused by the gateway.
+    guard allScenes({ !$0.stateWasLost }) else { return }
     let mine = RouteClaim(service, asked(given.route, scene.plan))
     for other in others {
       guard let standing = other.gateways[id]?.content?.route, mine.meets(asked(standing, other.plan)) else { continue }
