@@ -286,6 +286,16 @@ package struct Engine: Sendable {
     return Refusal(what, remedy: "sluice status \(record.service) shows what runs; type it again if it is still meant")
   }
 
+  /// A service in the middle of a rollout, with users at both of its releases, goes on under no other name.
+  private func isTooEarly(_ command: Command, _ record: ServiceRecord) -> Refusal? {
+    guard case .apply(let policy, _, _, _, _, _) = command.verb, let former = policy.formerly, record.takeover != .done,
+      let rollout = self.record(former)?.rollout, !rollout.isRemoval
+    else { return nil }
+    return Refusal(
+      "\(former) is to go on as \(record.service), and its rollout \(rollout.number) (\(rollout.cause)) is under way",
+      remedy: "bring that to its end first (sluice rollout why \(former) says what it waits for), then apply again")
+  }
+
   private func isOpen(_ attempt: Int, of service: ServiceName) -> Bool {
     guard let index = index(of: service) else { return false }
     let place = records[index].attempts.partitioningIndex { $0.id >= attempt }
@@ -311,7 +321,9 @@ package struct Engine: Sendable {
     _ effects: inout [Effect]
   ) {
     guard let before = record(service) else { return }
-    if let refusal = Self.misses(command, before) { return effects.append(.refuse(service, command: command.id, refusal)) }
+    if let refusal = Self.misses(command, before) ?? isTooEarly(command, before) {
+      return effects.append(.refuse(service, command: command.id, refusal))
+    }
     refreshOccupancy(for: service)
     do {
       keep(try absorb(before, .command(command), view: view(for: service)), after: before, wall: wall, &notes, &changed)

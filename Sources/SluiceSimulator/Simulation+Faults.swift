@@ -110,6 +110,16 @@ extension Simulation {
     }
   }
 
+  /// Those get ready anew that ever were to.
+  private mutating func startPrograms(on host: HostName, where isOne: (SimulatedHost.Running) -> Bool = { _ in true }) {
+    let from = max(time, dependencyUntil)
+    var random = random
+    onEachInstance(of: host) { instance in
+      if isOne(instance), instance.readyAt != nil { instance.readyAt = from + Int64(random.integer(in: 500...4_000)) }
+    }
+    self.random = random
+  }
+
   private mutating func endPrograms(on host: HostName) { onEachInstance(of: host) { $0.hasEnded = true } }
 
   /// All that runs is sick, and what is started of the same releases too; a newer one gets ready.
@@ -143,10 +153,7 @@ extension Simulation {
       scene.hosts[host]?.powered = true
       // Not everywhere does something start again what ran before the host went down.
       if scenario.forgetful.contains(host) { endPrograms(on: host) }
-      for number in (scene.hosts[host]?.instances.keys).map({ $0.sorted() }) ?? []
-      where scene.hosts[host]?.instances[number]?.readyAt != nil {
-        scene.hosts[host]?.instances[number]?.readyAt = max(time, dependencyUntil) + Int64(random.integer(in: 500...4_000))
-      }
+      startPrograms(on: host)
       startGateway(on: host)
     case .hostCut(let host):
       scene.hosts[host]?.linked = true
@@ -171,14 +178,8 @@ extension Simulation {
       change(host) { $0.linked = true }
     case .hostLies(let host, _): scene.hosts[host]?.lie = nil
     case .programsCrash(let host):
-      let from = max(time, dependencyUntil)
-      for number in (scene.hosts[host]?.instances.keys).map({ $0.sorted() }) ?? []
-      where scene.hosts[host]?.instances[number]?.isDown == true {
-        scene.hosts[host]?.instances[number]?.isDown = false
-        if scene.hosts[host]?.instances[number]?.readyAt != nil {
-          scene.hosts[host]?.instances[number]?.readyAt = from + Int64(random.integer(in: 500...4_000))
-        }
-      }
+      startPrograms(on: host) { $0.isDown }
+      onEachInstance(of: host) { $0.isDown = false }
     case .instancesGone, .hookFails, .hookHangs, .taskFails, .taskCutOff, .checkFails, .checkHangs, .checkInDoubt, .stateLost,
       .controllerAbsent, .secondController, .clockJump, .dependencyDown, .releasesDie, .programsEnd, .copyTampered:
       break

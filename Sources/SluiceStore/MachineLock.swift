@@ -29,6 +29,9 @@ package final class MachineLock: Sendable {
     }
 
     package var description: String { "\(who) (\(command), pid \(pid))" }
+
+    /// Whether such a process is there; what is no number of one is not.
+    fileprivate var isAlive: Bool { pid > 0 && (kill(pid, 0) == 0 || errno == EPERM) }
   }
 
   package enum Failure: Error, Hashable, Sendable, CustomStringConvertible {
@@ -123,20 +126,20 @@ package final class MachineLock: Sendable {
     // Not inherited by hooks and other children: one of them could outlive this process and keep the lock.
     let descriptor = open(file, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
     guard descriptor >= 0 else { throw unusable(file, "opened", errno) }
-    for attempt in 0... {
-      if flock(descriptor, kind | LOCK_NB) == 0 { return descriptor }
+    var waits = 25
+    while flock(descriptor, kind | LOCK_NB) != 0 {
       let number = errno
       if number == EINTR { continue }
       let other = read(descriptor)
-      let isOver = other.map { kill($0.pid, 0) == 0 || errno == EPERM } ?? false
-      guard number == EWOULDBLOCK, attempt < 25, !isOver else {
+      guard number == EWOULDBLOCK, waits > 0, !(other?.isAlive ?? false) else {
         _ = close(descriptor)
         if number == EWOULDBLOCK { throw .heldBy(other) }
         throw unusable(file, "locked", number)
       }
+      waits -= 1
       usleep(20_000)
     }
-    preconditionFailure("the tries end above")
+    return descriptor
   }
 
   /// What a file says is only true while the lock is held.
@@ -148,9 +151,10 @@ package final class MachineLock: Sendable {
   private static func write(_ holder: Holder, _ descriptor: CInt, _ file: String) throws(Failure) {
     guard let text = try? StableJSON.text(holder) else { throw unusable(file, "written", EINVAL) }
     let bytes = Array(text.utf8)
-    guard ftruncate(descriptor, 0) == 0, pwrite(descriptor, bytes, bytes.count, 0) == bytes.count else {
-      throw unusable(file, "written", errno)
-    }
+    guard ftruncate(descriptor, 0) == 0 else { throw unusable(file, "written", errno) }
+    let count = pwrite(descriptor, bytes, bytes.count, 0)
+    // A part of it is written where the disk has just become full: then nothing says so.
+    guard count == bytes.count else { throw unusable(file, "written", count < 0 ? errno : ENOSPC) }
   }
 
   private static func read(_ descriptor: CInt) -> Holder? {

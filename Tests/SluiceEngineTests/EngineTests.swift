@@ -65,6 +65,23 @@ import Testing
     #expect(!effects.contains { if case .commit = $0 { true } else { false } })
   }
 
+  @Test func `a service in the middle of a rollout goes on under no other name, and every way to apply is told`() throws {
+    var engine = EngineTests.engine(["shop", "store"])
+    let fence = Fence(owner: "a", epoch: 1)
+    _ = engine.handle(
+      [.acquired("shop", fence), .acquired("store", fence), .input("shop", .command(EngineTests.apply(1)))], now: .zero,
+      wall: WallTime(milliseconds: 0))
+    var policy = EngineTests.policy("store")
+    policy.formerly = "shop"
+    let effects = engine.handle([.input("store", .command(EngineTests.apply(2, policy)))], now: .zero, wall: WallTime(milliseconds: 0))
+    guard case .refuse("store", "apply-2", let refusal)? = effects.first(where: { if case .refuse = $0 { true } else { false } }) else {
+      Issue.record("not refused: \(effects)")
+      return
+    }
+    #expect(refusal.message == "shop is to go on as store, and its rollout 1 (apply) is under way")
+    #expect(attempts(effects).isEmpty && engine.record("store")?.rollout == nil)
+  }
+
   @Test func `an attempt that a command gives up is cancelled`() throws {
     var engine = EngineTests.engine()
     var effects = engine.handle(

@@ -26,7 +26,7 @@ extension Absorber {
 
   mutating func remove(successor: ServiceName?, _ command: Command) throws(Refusal) {
     if let removal = record.removal { throw Refusal("\(record.service) was removed by \(removal.by) already") }
-    if let rollout = record.rollout, rollout.cause == Self.removing, rollout.direction.isForward {
+    if let rollout = record.rollout, rollout.isRemoval, rollout.direction.isForward {
       // The operator no longer waits for the other, or waits for it now.
       if successor == nil { record.rollout?.successor = nil }
       return try resume()

@@ -250,7 +250,7 @@ extension Decider {
       let walked = record.walked
       if reached.release != nil { record.stable = reached } else { record.stable?.replicas = 0 }
       if let release = reached.release { record.reach(release, along: walked, isRollback: rollout.cause == "rollback") }
-      if rollout.cause == Absorber.removing { remove(rollout, lost: lost) }
+      if rollout.isRemoval { remove(rollout, lost: lost) }
     case .back(let because, _):
       result = rollout.waves == 0 || rollout.goal.release == nil ? .failed : .rolledBack
       reason = because

@@ -63,6 +63,11 @@ package enum Takeover: String, Hashable, Codable, Sendable {
   case done
 }
 
+extension Rollout {
+  /// Whether it ends the service for good.
+  package var isRemoval: Bool { cause == Absorber.removing }
+}
+
 extension ServiceRecord {
   /// Whether gateways are to forget it, whatever its policy says: others may have its route, or it is removed and nothing of it is left.
   package var isRouteAway: Bool {
@@ -71,7 +76,7 @@ extension ServiceRecord {
     guard case .some(let rollout) = rollout else {
       return ended != nil && stable == nil && instances.isEmpty && (!table.isEmpty || gateways.contains { $0.revision != nil })
     }
-    return rollout.cause == Absorber.removing && rollout.direction.isForward && rollout.stage == .closing
+    return rollout.isRemoval && rollout.direction.isForward && rollout.stage == .closing
   }
 
   /// The requests that are its own, those included that a rollout under way may have to come back to; nil: none.

@@ -48,24 +48,8 @@ enum FleetCheck {
     return known.gateways.flatMap(\.processes).first { !processes.contains($0) }.map { "gateway \($0)" }
   }
 
-  /// The refusal of another name for a service in the middle of a rollout, with users at both of its releases.
-  private static func unsettled(_ workspace: Workspace, _ records: [ServiceRecord]) -> Refusal? {
-    for manifest in workspace.services {
-      guard let former = manifest.policy.formerly, let record = records.first(where: { $0.service == former }),
-        let rollout = record.rollout,
-        rollout.cause != "remove"
-      else { continue }
-      return Refusal(
-        "\(former) is to go on as \(manifest.policy.name), and its rollout \(rollout.number) (\(rollout.cause)) is under way",
-        remedy: "bring that to its end first (sluice rollout why \(former) says what it waits for), then apply again")
-    }
-    return nil
-  }
-
-  /// The refusal for hosts that are in no manifest any more; nil when nothing is left on them. What is lost anyway may be forgotten. Also for a
-  /// service that is given another name at the wrong moment.
+  /// The refusal for hosts that are in no manifest any more; nil when nothing is left on them. What is lost anyway may be forgotten.
   static func refusal(_ workspace: Workspace, _ records: [ServiceRecord]) -> Refusal? {
-    if let refusal = unsettled(workspace, records) { return refusal }
     for record in records.sorted(by: { $0.service < $1.service }) {
       let left = record.instances.filter { instance in
         workspace.fleet.host(instance.host) == nil && instance.phase != .lost && instance.phase != .retired
