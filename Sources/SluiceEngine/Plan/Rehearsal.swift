@@ -138,7 +138,7 @@ package struct Rehearsal: Sendable {
     if let record = engine.record(service), let rollout = record.rollout {
       plan.obstacle = rollout.stoppedBy ?? rollout.gate.map { Failure(.host, $0.description, remedy: record.nextStep ?? "") }
     }
-    plan.notes += engine.record(service)?.lagging(in: engine.fleet) ?? []
+    plan.notes += engine.record(service)?.lagging(in: engine.map) ?? []
     return plan
   }
 

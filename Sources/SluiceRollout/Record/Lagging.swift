@@ -2,7 +2,7 @@ package import SluiceModel
 
 extension ServiceRecord {
   /// What the settings say and instances that stand do not follow before they are replaced, one sentence each.
-  package func lagging(in fleet: Fleet) -> [String] {
+  package func lagging(in map: FleetMap) -> [String] {
     let standing = instances.filter { $0.condemned == nil && $0.takesPlace && !$0.isLost }
     var lines: [String] = []
     let elsewhere = standing.filter { !(policy.ports.from...max(policy.ports.from, policy.ports.to)).contains($0.port) }
@@ -13,9 +13,9 @@ extension ServiceRecord {
           + "sluice restart \(service)")
     }
     for instance in standing {
-      guard let host = fleet.host(instance.host), host.serviceAddress != instance.address else { continue }
+      guard let place = map.index(of: instance.host), map.hosts[place].serviceAddress != instance.address else { continue }
       lines.append(
-        "\(service)/\(instance.number) is reached at \(instance.address), and \(host.name) is said to be at \(host.serviceAddress), until replaced: "
+        "\(service)/\(instance.number) is reached at \(instance.address), and \(instance.host) is said to be at \(map.hosts[place].serviceAddress), until replaced: "
           + "sluice restart \(service)/\(instance.number)")
     }
     return lines
@@ -37,7 +37,7 @@ extension ServiceRecord {
     let lines = sick.map {
       "\(service)/\($0.number) on \($0.host) does not serve: sluice status \(service) shows why; sluice restart \(service)/\($0.number) replaces it"
     }
-    return downtimes(isReplaced: false) + lines + lagging(in: fleet)
+    return downtimes(isReplaced: false) + lines + lagging(in: FleetMap(fleet))
   }
 
   /// Whether an operator has stopped it on purpose, and nothing has been started since.
