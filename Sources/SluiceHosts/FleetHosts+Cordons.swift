@@ -36,8 +36,7 @@ extension HostAnswer {
   /// What was last said of the host, in its own words; nil: nothing, or nothing that can be read.
   func cordon(of host: HostName) -> Cordon? {
     guard let words = value("cordon")?.split(separator: " "), words.count == 4, let number = UInt64(words[0]),
-      // Half of what a word may have, so that there is always a newer one.
-      (1...Cordon.highest / 2).contains(number), words[1] == "0" || words[1] == "1",
+      (1...Cordon.highestOfHost).contains(number), words[1] == "0" || words[1] == "1",
       let at = Int64(words[2]), (0...Bounds.wallTime.milliseconds).contains(at), let by = Token.decode(words[3])
     else { return nil }
     return Cordon(host: host, number: number, isDrained: words[1] == "1", by: by, at: WallTime(milliseconds: at))

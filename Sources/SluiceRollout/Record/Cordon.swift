@@ -5,8 +5,10 @@ package import SluiceModel
 package struct Cordon: Hashable, Codable, Sendable {
   /// Of the operator's name, in bytes.
   package static let nameLength = 200
-  /// The highest number that is believed: what a clock shows in the year 5138.
+  /// The highest number of a word: what a clock shows in the year 5138.
   package static let highest: UInt64 = 99_999_999_999_999
+  /// The highest number that is believed of a host: half of the highest, so that there is always a newer word.
+  package static let highestOfHost = highest / 2
 
   package var host: HostName
   /// The higher one is the newer word. It is above that of every word that its speaker knew of, and no lower than the milliseconds of the
