@@ -104,13 +104,8 @@ package struct Engine: Sendable {
     stale?.removeAll { $0 == record.service }
   }
 
-  /// Takes these policies' routes for those of their services: what is planned together is planned as if the others had gone before. One that
-  /// is being rolled out keeps what it may have to come back to.
-  package mutating func declare(_ policies: [ServicePolicy]) {
-    for policy in policies where claims[policy.name] != nil {
-      if record(policy.name)?.isRolling == false { claims[policy.name] = RouteClaim(policy) }
-    }
-  }
+  /// Refuses what another service has by now, also where that one is to give it up in the same apply: nobody would answer there meanwhile.
+  package func requireRoute(of policy: ServicePolicy) throws(Refusal) { try claims.requireRoute(of: policy, own: claims[policy.name]) }
 
   /// What a decision about `service` sees of the rest.
   package func view(for service: ServiceName) -> FleetView {
@@ -286,11 +281,19 @@ package struct Engine: Sendable {
     return Refusal(what, remedy: "sluice status \(record.service) shows what runs; type it again if it is still meant")
   }
 
-  /// A service in the middle of a rollout, with users at both of its releases, goes on under no other name.
+  /// A service in the middle of a rollout, with users at both of its releases, goes on under no other name; nor does one of which two never run
+  /// at once, while it runs.
   private func isTooEarly(_ command: Command, _ record: ServiceRecord) -> Refusal? {
     guard case .apply(let policy, _, _, _, _, _) = command.verb, let former = policy.formerly, record.takeover != .done,
-      let rollout = self.record(former)?.rollout, !rollout.isRemoval
+      let predecessor = self.record(former)
     else { return nil }
+    let runsAlone = [policy, predecessor.policy].contains { if case .recreate = $0.strategy { true } else { false } }
+    if runsAlone, predecessor.instances.contains(where: \.takesPlace) {
+      return Refusal(
+        "\(former) runs, and of a service that is recreated two never run at once, under two names neither",
+        remedy: "sluice stop \(former), then apply again: \(record.service) takes its route once it serves")
+    }
+    guard let rollout = predecessor.rollout, !rollout.isRemoval else { return nil }
     return Refusal(
       "\(former) is to go on as \(record.service), and its rollout \(rollout.number) (\(rollout.cause)) is under way",
       remedy: "bring that to its end first (sluice rollout why \(former) says what it waits for), then apply again")
@@ -405,8 +408,12 @@ package struct Engine: Sendable {
     let forgetting = record.table.isEmpty && record.gateways.contains { $0.revision != nil && !$0.excluded && $0.reach.isReachable }
     if behind || looking || departing || forgetting { return nil }
     if leaving, required.allSatisfy({ id in record.gateway(id).map { $0.excluded || $0.reach.isReachable } ?? false }) { return nil }
-    let end = record.ended.flatMap { $0.number > (ends[service] ?? 0) ? $0 : nil }
-    return .done(end)
+    if let end = record.ended, end.number > (ends[service] ?? 0) { return .done(end) }
+    // Nothing is under way, and yet not all is as decided.
+    for state in record.gateways where required.contains(state.id) && !state.excluded {
+      if let gate = record.refusal(by: state) { return .waiting(gate) }
+    }
+    return .done(nil)
   }
 }
 

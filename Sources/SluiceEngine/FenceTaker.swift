@@ -77,7 +77,7 @@ struct FenceTaker: Sendable {
         for (host, answer) in last.hosts { if case .granted = answer { granted.hosts[host] = fence } }
         step = machine.conclude(hosts: last.hosts)
       case .askGateways(let fence):
-        last.gateways = await ask(gateways: gateways(known), fence)
+        last.gateways = await ask(gateways: gateways(known, last.hosts), fence)
         for (id, answer) in last.gateways { if case .granted = answer { granted.gateways[id] = fence } }
         step = machine.conclude(gateways: last.gateways, excluded: known?.gateways.filter(\.excluded).map(\.id) ?? [])
       case .acquired(let fence): return try await conclude(last, machine, fence: fence, known: known)
@@ -98,8 +98,11 @@ struct FenceTaker: Sendable {
     }
   }
 
-  private func gateways(_ known: ServiceRecord?) -> [GatewayID] {
+  /// Those of its route, and those that the record knows. Where the record is lost and instances run, any may have its table, and a copy.
+  private func gateways(_ known: ServiceRecord?, _ hosts: [(HostName, ClaimAnswer<HostFact>)]) -> [GatewayID] {
     let view = engine.view(for: request.service)
+    let runs = hosts.contains { if case .granted(let fact, _) = $0.1 { !fact.instances.isEmpty } else { false } }
+    if known == nil, runs { return view.gateways.flatMap(\.processes) }
     var ids = view.processes(of: policy?.route)
     for id in (known?.gateways.map(\.id) ?? []) + view.processes(of: known?.policy.route) where !ids.contains(id) { ids.append(id) }
     return ids

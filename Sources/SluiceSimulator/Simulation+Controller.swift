@@ -126,6 +126,8 @@ extension Simulation {
   /// Those that the record knows, and those of its route and of the next manifest's: whom the real one asks.
   private func claimedGateways(_ known: ServiceRecord?) -> [GatewayID] {
     let release = scene.plan.releases[min(scene.step, scene.plan.releases.count - 1)]
+    // Where the record is lost any may have the service's table.
+    if known == nil, scene.hosts.values.contains(where: { !$0.instances.isEmpty }) { return processes }
     let routes = [scene.plan.policy(of: release).route, known?.policy.route].compactMap { $0?.gateway }
     let ids = (known?.gateways.map(\.id) ?? []) + scenario.gateways.filter { routes.contains($0.name) }.flatMap(\.processes)
     return processes.filter(ids.contains)

@@ -194,6 +194,8 @@ extension Simulation {
       if let gate = engine.record(service)?.rollout?.gate {
         let verb = answer(to: gate)
         scene.typed = operatorCommand("operator-\(scene.operatorActs)", verb)
+      } else if case .waiting(.tableRefused(let id, _, _))? = scene.rest, scene.operatorActs > 3 {
+        scene.idle.append(operatorCommand("operator-\(scene.operatorActs)", .exclude(id, true)))
       }
       release()
       after(4_000...4_000, .controllerStarts(after: incarnation))

@@ -91,8 +91,9 @@ extension Simulation {
   /// A gateway is about to give nobody's request to the service any more: its users can come through all gateways of the route, and have had
   /// `drain.timeout` to follow.
   mutating func checkLeaving(_ id: GatewayID, _ record: ServiceRecord) {
-    // Between the old and the new of a recreate nothing serves anywhere.
+    // Between the old and the new of a recreate nothing serves anywhere, nor where the floor is 0: that is for rule 1.
     if case .recreate = scene.plan.policy.strategy { return }
+    if record.table.content?.targets.allSatisfy(\.draining) ?? true { return }
     // From one that an operator has excluded users are gone.
     if record.gateway(id)?.excluded == true { return }
     guard faultsSoFar == 0, !scene.stateWasLost, scene.gateways[id]?.servesSince != nil, let route = record.policy.route,

@@ -138,7 +138,9 @@ extension Simulation {
   mutating func checkStop(_ number: Int, _ record: ServiceRecord) {
     for id in processes where !(record.gateway(id)?.excluded ?? false) {
       guard let gateway = scene.gateways[id] else { continue }
-      if gateway.routes(number) { violate("3", "\(number) is stopped while \(id) routes to it") }
+      // Of one that is down while the record is lost nobody knows what it routes.
+      let isUnknown = scene.stateWasLost && !gateway.answers && record.gateway(id) == nil
+      if gateway.routes(number), !isUnknown { violate("3", "\(number) is stopped while \(id) routes to it") }
       let inFlight = gateway.inFlight[number] ?? 0
       if gateway.running, let since = gateway.drainingSince[number], inFlight > 0, time - since < record.policy.drain.timeout.value {
         violate("3", "\(number) is stopped with \(inFlight) in flight at \(id), \(time - since) ms after draining began")
@@ -148,9 +150,13 @@ extension Simulation {
 
   /// Rule 3's last sentence: no host:port is used again before every gateway has a table without it.
   mutating func checkStart(_ instance: Instance) {
-    for id in engine?.record(service).map(counted) ?? [] {
+    let record = engine?.record(service)
+    for id in record.map(counted) ?? [] {
+      // One that was down when the record was lost, and is of no route any more: nobody knows of its table.
+      if scene.stateWasLost, record?.gateway(id) == nil { continue }
       let clash = scene.gateways[id]?.content?.targets.first {
-        $0.instance != instance.number && $0.address == instance.address && $0.port == instance.port
+        // One that a host has made up takes no request, and no place.
+        $0.instance != instance.number && $0.instance < RecordLimits.numberTold && $0.address == instance.address && $0.port == instance.port
       }
       if let clash {
         violate("3", "\(instance.address):\(instance.port) is used by \(instance.number) while \(id) has it for \(clash.instance)")
@@ -178,14 +184,18 @@ extension Simulation {
   mutating func checkEnd() {
     guard let record = kept(service) else { return }
     var real: [Int: HostName] = [:]
-    for name in scene.hosts.keys.sorted() { for number in scene.hosts[name]?.instances.keys.sorted() ?? [] { real[number] = name } }
+    for name in scene.hosts.keys.sorted() {
+      // What could not be reached when the fence was taken last is looked at by whoever takes it next.
+      if case .unreachable? = record.host(name)?.reach { continue }
+      for number in scene.hosts[name]?.instances.keys.sorted() ?? [] { real[number] = name }
+    }
     let known = Dictionary(uniqueKeysWithValues: record.instances.filter { $0.phase != .lost }.map { ($0.number, $0.host) })
     if real != known { violate("7", "hosts have \(real.keys.sorted()), the record \(known.keys.sorted())") }
     checkLeft(record)
     let route = scenario.gateways.first { $0.name == record.policy.route?.gateway }?.processes ?? []
     for id in route where record.table.content != nil && scene.gateways[id]?.revision != record.table.revision {
       // Nobody waits for one that an operator has excluded, and that will not take it.
-      if let state = record.gateway(id), state.excluded, state.refuses(record.table.revision) { continue }
+      if let state = record.gateway(id), state.excluded, state.refusal != nil { continue }
       violate("9", "\(id) has table \(scene.gateways[id]?.revision?.description ?? "none"), decided was \(record.table.revision)")
     }
     if let content = record.table.content, content.split != nil || content.idle != nil || content.preview != nil {

@@ -82,6 +82,67 @@ import Testing
     #expect(attempts(effects).isEmpty && engine.record("store")?.rollout == nil)
   }
 
+  @Test func `of a service that is recreated two never run at once, under two names neither`() throws {
+    for (former, renamed) in [(true, false), (false, true)] {
+      func policy(_ name: ServiceName, isRecreated: Bool) -> ServicePolicy {
+        var policy = EngineTests.policy(name)
+        if isRecreated { policy.strategy = .recreate(Recreate()) }
+        return policy
+      }
+      var shop = ServiceRecord(policy: policy("shop", isRecreated: former))
+      shop.instances = [
+        Instance(number: 1, release: ReleaseNumber(1), host: "a1", address: "10.0.0.1", port: 20_000, secrets: "", phase: .serving)
+      ]
+      var store = policy("store", isRecreated: renamed)
+      store.formerly = "shop"
+      for (instances, message) in [(shop.instances, "shop runs, and of a service that is recreated two never run at once"), ([], nil)] {
+        shop.instances = instances
+        var engine = Engine(fleet: EngineTests.fleet, gateways: [], records: [shop, ServiceRecord(policy: store)], cordons: [])
+        let effects = engine.handle(
+          [.acquired("store", Fence(owner: "a", epoch: 1)), .input("store", .command(EngineTests.apply(2, store)))], now: .zero,
+          wall: WallTime(milliseconds: 0))
+        let refusal = effects.compactMap { if case .refuse(_, _, let refusal) = $0 { refusal.message } else { nil } }.first
+        #expect(refusal?.prefix(message?.count ?? 0).description == message, "\(String(describing: refusal))")
+      }
+    }
+  }
+
+  @Test func `what another service has is refused, also where that one is to give it up in the same apply`() throws {
+    func policy(_ name: ServiceName, _ path: String) -> ServicePolicy {
+      var policy = EngineTests.policy(name)
+      policy.route = Route(gateway: "edge", path: path)
+      return policy
+    }
+    var shop = ServiceRecord(policy: policy("shop", "/"))
+    shop.stable = Goal(release: ReleaseNumber(1), replicas: 2)
+    let engine = Engine(fleet: EngineTests.fleet, gateways: [], records: [shop], cordons: [])
+    try engine.requireRoute(of: policy("shop", "/new"))
+    let refusal = #expect(throws: Refusal.self) { try engine.requireRoute(of: policy("store", "/")) }
+    #expect(refusal?.message == "any host, any path at gateway edge belongs to service shop")
+    #expect(refusal?.remedy.contains("nobody answers there in between") == true)
+  }
+
+  @Test func `a gateway that refuses the table and gives users nothing by it is told at rest`() throws {
+    let edge = GatewayID(gateway: "edge", host: "g1")
+    var record = ServiceRecord(policy: EngineTests.policy())
+    record.policy.route = Route(gateway: "edge")
+    record.stable = Goal(release: ReleaseNumber(1), replicas: 1)
+    record.instances = [
+      Instance(number: 1, release: ReleaseNumber(1), host: "a1", address: "10.0.0.1", port: 20_000, secrets: "", phase: .serving)
+    ]
+    record.table.revision = Revision(epoch: 1, version: 2)
+    record.table.content = TableContent(
+      route: Route(gateway: "edge"), readiness: ReadinessCheck(probe: .tcp), drain: record.policy.drain,
+      targets: [TableTarget(instance: 1, release: ReleaseNumber(1), address: "10.0.0.1", port: 20_000, draining: false)], hold: nil)
+    var state = GatewayState(id: edge)
+    state.reach = .reachable
+    state.refusal = TableRefusal(revision: record.table.revision, tries: 9, failure: Failure(.gateway, "its own reasons", remedy: "look"))
+    #expect(record.refusal(by: state) == .tableRefused(edge, "its own reasons", remedy: "look"))
+    state.revision = Revision(epoch: 1, version: 1)
+    state.targets = [TargetFact(instance: 1, healthy: true, inFlight: 0)]
+    #expect(record.refusal(by: state) == nil, "its users have what the table would give them")
+  }
+
   @Test func `an attempt that a command gives up is cancelled`() throws {
     var engine = EngineTests.engine()
     var effects = engine.handle(

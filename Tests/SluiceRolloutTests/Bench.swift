@@ -101,6 +101,24 @@ struct Bench {
     try command(.apply(policy: policy, digest: Digest("digest-\(release)"), spec: spec, secrets: secrets, force: force))
   }
 
+  /// Another controller takes over: its claim and what it was told to do come together, and then one decision.
+  mutating func takeOver(epoch: UInt64, _ facts: [Input], then verb: Command.Verb? = nil) throws {
+    open = []
+    sent = []
+    var inputs = [Input.takenOver(Fence(owner: "other", epoch: epoch))] + facts
+    if let verb { inputs.append(.command(Command(id: "epoch-\(epoch)", by: "bob", at: WallTime(milliseconds: 0), verb: verb))) }
+    for input in inputs { record = try absorb(record, input, view: view).record }
+    settle()
+  }
+
+  /// What `apply` says of a release, under the record's policy as `change` leaves it.
+  func applying(_ release: Int, _ change: (inout ServicePolicy) -> Void = { _ in }) -> Command.Verb {
+    var policy = record.policy
+    change(&policy)
+    let spec = ReleaseSpec(artifact: Digest("artifact"), run: RunSpec(command: ["shop"]), readiness: ReadinessCheck(probe: .tcp))
+    return .apply(policy: policy, digest: Digest("digest-\(release)"), spec: spec, secrets: "", force: false)
+  }
+
   mutating func pass(_ time: Milliseconds) {
     record.activeTime += time
     settle()

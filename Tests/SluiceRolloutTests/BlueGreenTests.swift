@@ -77,6 +77,19 @@ import Testing
     #expect(bench.record.instances.map(\.number) == [1, 2, 3])
   }
 
+  @Test func `a host that is drained while both pools stand fails nothing: what it has of the old one goes with the old one`() throws {
+    var bench = try Self.released()
+    try bench.apply(2)
+    bench.run { $0.record.instances.count { $0.release == ReleaseNumber(2) && $0.isServing } == 3 && $0.open.isEmpty }
+    let host = try #require(bench.record.instances.first { $0.release == ReleaseNumber(1) }).host
+    bench.cordon([host])
+    try bench.command(.settle(cause: "drain", overrideFloor: false))
+    bench.run()
+    #expect(bench.record.ended?.result == .succeeded, "\(bench.events.map(\.text))")
+    #expect(bench.record.instances.map(\.release) == Array(repeating: ReleaseNumber(2), count: 3))
+    #expect(!bench.record.instances.contains { $0.host == host })
+  }
+
   @Test func `promote ends the time for which the old pool is kept`() throws {
     var bench = try Self.released()
     try bench.apply(2)

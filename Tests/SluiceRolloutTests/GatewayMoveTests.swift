@@ -149,6 +149,21 @@ import Testing
     #expect(fewest >= 2 && bench.record.ended?.result == .succeeded && bench.record.stable?.release == ReleaseNumber(2))
   }
 
+  @Test func `nor where the controller has only just taken over, and does not know yet what is healthy`() throws {
+    var bench = try moving()
+    let verb = bench.applying(2) { $0.route = Route(gateway: "front") }
+    try bench.takeOver(epoch: 2, [.gateway(bench.fact(old)), .gateway(GatewayFact(gateway: new, revision: nil))], then: verb)
+    #expect(bench.record.gateway(new)?.joins == true)
+    bench.unseen = [new]
+    bench.run(steps: 200) { $0.record.gateway(new)?.revision != nil && $0.open.isEmpty }
+    bench.pass(.seconds(5))
+    #expect(bench.record.rollout?.waves == 0 && bench.targets(draining: true).isEmpty)
+    bench.unseen = []
+    bench.tell(.gateway(bench.fact(new)))
+    bench.run()
+    #expect(bench.record.ended?.result == .succeeded && bench.record.stable?.release == ReleaseNumber(2))
+  }
+
   @Test func `a new gateway that finds nothing well turns the release round, and says what it does not find`() throws {
     var bench = try moving()
     bench.unseen = [new]

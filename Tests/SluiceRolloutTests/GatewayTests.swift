@@ -153,21 +153,80 @@ import Testing
     var second = first
     first.run { $0.serving.count == 2 }
     let gateway = self.first
-    let running = first.record.instances.map { (host: $0.host, fact: InstanceFact(number: $0.number, port: $0.port, running: true)) }
-    second.open = []
-    second.sent = []
-    // As the claim tells it: hosts, then gateways, then one decision.
-    var absorbed = second.record
-    for input in [Input.takenOver(Fence(owner: "other", epoch: 2))]
-      + running.map({ .host(HostFact(host: $0.host, generation: 9, instances: [$0.fact], releases: [Digest("digest-1")])) })
-      + [.gateway(first.fact(gateway))]
-    {
-      absorbed = try absorb(absorbed, input, view: second.view).record
-    }
-    second.record = absorbed
-    second.settle()
+    try second.takeOver(epoch: 2, Self.running(first) + [.gateway(first.fact(gateway))])
     #expect(second.targets(draining: false).count == 2 && !second.sent.contains(where: isStop))
     second.run()
     #expect(second.serving.count == 2 && second.record.ended?.result == .succeeded)
+  }
+
+  /// As a claim tells of what hosts run.
+  private static func running(_ bench: Bench) -> [Input] {
+    bench.record.instances.map {
+      .host(
+        HostFact(
+          host: $0.host, generation: 9, instances: [InstanceFact(number: $0.number, port: $0.port, running: true)],
+          releases: [Digest("digest-1"), Digest("digest-2")]))
+    }
+  }
+
+  @Test func `an abort on a copy from before a wave takes nothing out that has taken over its users`() throws {
+    var first = try Bench.released(Bench.policy(replicas: 1))
+    try first.apply(2)
+    first.run { $0.open.contains { $0.action == .replicate } }
+    var second = first
+    first.run { $0.record.instances.map(\.number) == [2] && $0.serving == [2] }
+    try second.takeOver(epoch: 9, Self.running(first) + [.gateway(first.fact(self.first))], then: .abort)
+    #expect(second.record.rollout?.direction.isForward == false)
+    #expect(second.targets(draining: false).contains(2) && !second.sent.contains(where: isStop), "users have nothing else")
+    second.run()
+    #expect(second.record.ended?.result == .rolledBack && second.serving.count == 1)
+    #expect(second.record.instances.map(\.release) == [ReleaseNumber(1)])
+  }
+
+  @Test func `a table that was taken away by a controller that did not live to hear of it is gone`() throws {
+    var bench = try Bench.released(Bench.policy())
+    let has = bench.fact(first)
+    var booted = has
+    (booted.boot, booted.sequence) = ("boot", 5)
+    bench.tell(.gateway(booted))
+    #expect(bench.record.gateway(first)?.revision != nil)
+    var none = GatewayFact(gateway: first, revision: nil)
+    (none.boot, none.sequence) = ("boot", 6)
+    bench.tell(.gateway(none))
+    #expect(bench.record.gateway(first)?.revision != nil, "it was on its way while the table was acknowledged")
+    try bench.takeOver(epoch: 2, [.gateway(none)])
+    #expect(bench.record.gateway(first)?.revision == nil && bench.sent.contains(where: isTable))
+  }
+
+  @Test func `where the record is lost a gateway that has a table of it finishes its requests before what it routes to is stopped`() throws {
+    let running = try Bench.released(Bench.policy(), gateways: 2)
+    var bench = Bench(Bench.policy { $0.route = Route(gateway: "front") }, gateways: 2)
+    bench.view = FleetView(
+      fleet: bench.view.fleet,
+      gateways: [
+        Gateway(name: "edge", fleet: "test", hosts: ["g1"], listen: [ListenAddress(address: "10.0.9.1", port: 80)]),
+        Gateway(name: "front", fleet: "test", hosts: ["g2"], listen: [ListenAddress(address: "10.0.9.2", port: 80)]),
+      ])
+    let instance = try #require(running.record.instances.first)
+    let front = GatewayID(gateway: "front", host: "g2")
+    var routing = running.fact(first)
+    routing.targets[0].inFlight = 1
+    bench.inFlight = [instance.number: 1]
+    try bench.takeOver(
+      epoch: 2,
+      [
+        .host(
+          HostFact(
+            host: instance.host, generation: 9, instances: [InstanceFact(number: instance.number, port: instance.port, running: true)])),
+        .gateway(routing), .gateway(GatewayFact(gateway: front, revision: nil)),
+      ], then: bench.applying(1))
+    bench.run(steps: 30) { $0.record.gateway(first)?.revision == $0.record.table.revision && $0.open.isEmpty }
+    #expect(bench.record.table.content?.content(for: first).targets.allSatisfy(\.draining) == true)
+    #expect(!bench.sent.contains(.stop(instance.host, instance: instance.number)), "it has a request in flight there")
+    bench.inFlight = [:]
+    bench.tell(.gateway(bench.fact(first)))
+    bench.run()
+    #expect(bench.sent.contains(.stop(instance.host, instance: instance.number)) && bench.sent.contains(.removeTable(first)))
+    #expect(bench.record.ended?.result == .succeeded && bench.record.gateways.map(\.id) == [front])
   }
 }

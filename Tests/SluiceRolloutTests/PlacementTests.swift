@@ -5,6 +5,27 @@ import Testing
 
 /// Slots, ports, files and racks.
 @Suite struct PlacementTests {
+  @Test func `a release is not turned round because a host was drained that has no substitute`() throws {
+    var bench = try Bench.released(Bench.policy(replicas: 1), racks: 1)
+    try bench.apply(2)
+    bench.run { $0.serving == [2] && $0.record.rollout?.waves == 1 }
+    bench.cordon(["a1"])
+    try bench.command(.settle(cause: "drain", overrideFloor: false))
+    bench.run()
+    #expect(bench.record.ended?.result == .succeeded && bench.serving == [2])
+  }
+
+  @Test func `a drain without a substitute is blocked, and going back from it ends where it began`() throws {
+    var bench = try Bench.released(Bench.policy(replicas: 1) { $0.onFailure = .pause }, racks: 1)
+    bench.cordon(["a1"])
+    try bench.command(.settle(cause: "drain", overrideFloor: false))
+    bench.run()
+    #expect(bench.record.rollout?.stoppedBy?.message.contains("no eligible host") == true)
+    try bench.command(.abort)
+    bench.run()
+    #expect(bench.record.rollout == nil && bench.serving == [1] && !bench.sent.contains(where: isStop))
+  }
+
   @Test func `an instance is started only where its release's files are`() throws {
     var bench = try Bench.released(Bench.policy(), slots: 2)
     try bench.apply(2)

@@ -130,6 +130,19 @@ import Testing
     #expect(bench.record.removal == nil && bench.serving.count == 3 && bench.record.stable?.release == ReleaseNumber(2))
   }
 
+  @Test func `a first release that failed leaves its route, also where an instance was lost with its host`() throws {
+    var bench = Bench(Bench.policy { $0.failureBudget = .count(0) })
+    bench.take(epoch: 1)
+    try bench.apply(1)
+    bench.unhealthy = [3]
+    bench.run { $0.serving.count == 2 }
+    bench.tell(.hostUnreachable("a1", "no route"))
+    bench.run()
+    #expect(bench.record.ended?.result == .failed && bench.record.instances.map(\.phase) == [.lost])
+    #expect(bench.record.claim == nil && bench.record.gateways.isEmpty)
+    #expect(bench.sent.contains(.removeTable(GatewayID(gateway: "edge", host: "g1"))))
+  }
+
   @Test func `with a host that cannot be reached its route is away, and it can be removed once the host is back`() throws {
     var bench = try Bench.released(Bench.policy())
     bench.tell(.hostUnreachable("a1", "no route"))

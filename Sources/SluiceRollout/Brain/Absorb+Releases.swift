@@ -41,8 +41,9 @@ extension Absorber {
       return
     }
     guard let target = wanted ?? record.before else {
+      let former = record.policy.formerly.map { ", and \($0) is what it was called before: apply its manifest of then under the new name" } ?? ""
       throw Refusal(
-        "\(record.service) has no earlier release that succeeded", remedy: "sluice history \(record.service) lists its releases")
+        "\(record.service) has no earlier release that succeeded", remedy: "sluice history \(record.service) lists its releases\(former)")
     }
     if target == reached.release, reached.replicas > 0 { throw Refusal("\(record.service)\(target) is what runs") }
     if let why = record.badReleases.first(where: { $0.number == target })?.why {

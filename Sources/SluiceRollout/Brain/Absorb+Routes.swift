@@ -4,14 +4,7 @@ import SluiceModel
 extension Absorber {
   /// Refuses what another service has. What both have by now, from before this was looked at, is for the gateways to say.
   func requireRoute(of policy: ServicePolicy) throws(Refusal) {
-    guard let wanted = RouteClaim(policy), let owner = view.owner(of: wanted), owner.service != policy.formerly else { return }
-    let own = record.claim?.routes ?? []
-    if wanted.routes.allSatisfy(own.contains) { return }
-    throw Refusal(
-      "\(owner.route) belongs to service \(owner.service)",
-      remedy:
-        "where \(owner.service) is giving it up, apply again once its rollout has ended; if \(record.service) is \(owner.service) under another name: metadata: { name: \(record.service), formerly: \(owner.service) }; "
-        + "sluice remove \(owner.service) ends that one; or give one of them another host or path")
+    try view.claims.requireRoute(of: policy, own: record.claim)
   }
 
   /// A service under another name comes up beside the one it was, and takes the route when it serves.

@@ -101,11 +101,12 @@ extension Absorber {
   }
 
   /// A gateway's facts. One that was on its way while a newer table was acknowledged says nothing new; a gateway that has started again
-  /// may really have an older table, or none, and is given the newest.
+  /// may really have an older table, or none, and is given the newest. So may one that is heard for the first time since the fence was taken:
+  /// the controller before did not live to hear of what it had told it last.
   mutating func see(_ fact: GatewayFact) {
     if let known = record.gateway(fact.gateway), let boot = fact.boot, boot == known.boot {
       let isOlder = known.sequence.map { (fact.sequence ?? $0) < $0 } ?? false
-      let isBehind = known.revision.map { acknowledged in fact.revision.map { $0 < acknowledged } ?? true } ?? false
+      let isBehind = known.heard == true && known.revision.map { acknowledged in fact.revision.map { $0 < acknowledged } ?? true } ?? false
       if isOlder || isBehind { return changeGateway(fact.gateway) { ($0.reach, $0.heard) = (.reachable, true) } }
     }
     keepInService(fact)
@@ -128,7 +129,9 @@ extension Absorber {
       guard let index = record.instances.index(of: target.instance, by: \.number), record.instances[index].condemned == nil else {
         continue
       }
-      if case .checking = record.instances[index].phase { record.instances[index].phase = .warming(acknowledged: nil) }
+      guard case .checking = record.instances[index].phase else { continue }
+      record.instances[index].phase = .serving
+      record.instances[index].admittedBy = revision
     }
   }
 

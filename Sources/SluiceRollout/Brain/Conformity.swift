@@ -19,12 +19,16 @@ struct Conformity {
 
   /// The same, where its host's place in the fleet is known.
   func holds(_ instance: Instance, on host: Int) -> Bool {
+    isAsAsked(instance) && host != FleetMap.nowhere && places.allow(host)
+  }
+
+  /// The same, whatever host it is on.
+  func isAsAsked(_ instance: Instance) -> Bool {
     guard let release = goal.release, instance.release == release, instance.condemned == nil else { return false }
     guard goesBack || instance.secrets == goal.secrets, !goal.renew.contains(instance.number) else { return false }
     switch instance.phase {
     case .retired, .lost, .stopping, .draining: return false
-    case .reserved, .starting, .checking, .warming, .serving: break
+    case .reserved, .starting, .checking, .warming, .serving: return true
     }
-    return host != FleetMap.nowhere && places.allow(host)
   }
 }

@@ -16,8 +16,15 @@ extension Decider {
         // Whoever was sent away from it already comes back when it is well.
         if case .open = departure.stage {} else { record.gateways[index].joins = true }
       } else {
-        // Where there is no route at all, or nobody has been told of another one, there is nothing to follow.
-        guard state.departure == nil, state.revision != nil, !route.isEmpty, let content = record.table.content else { continue }
+        // Where there is no route at all there is nothing to follow.
+        guard state.departure == nil, state.revision != nil, !route.isEmpty else { continue }
+        guard let content = record.table.content else {
+          // What it has is from a record that is lost: it finishes that.
+          guard let asked = policy.route, !record.isRouteAway else { continue }
+          record.gateways[index].departure = Departure(route: asked, stage: .closed(by: nextRevision, acknowledged: nil))
+          changed = true
+          continue
+        }
         record.gateways[index].departure = Departure(route: content.content(for: state.id).route)
         note(
           .info, "gateway-left",
@@ -33,7 +40,8 @@ extension Decider {
   /// yet is not down.
   mutating func joinGateways() {
     guard record.gateways.contains(where: { $0.joins == true }) else { return }
-    let serving = servingUsers.filter { $0.healthySince != nil }
+    // A controller that has just taken over does not know yet what is healthy: what nobody calls unhealthy serves.
+    let serving = servingUsers.filter { $0.healthySince != nil || record.mayServe($0, gateways: requiredGateways) }
     let servesElsewhere = record.gateways.contains { state in
       if state.isClosed { return false }
       return state.joins != true && state.revision != nil && !state.excluded && state.departure?.stage != .over

@@ -44,3 +44,13 @@ extension Decider {
     for index in record.gateways.indices { record.gateways[index].refusal = nil }
   }
 }
+
+extension ServiceRecord {
+  /// The gate of a gateway that refuses the table, and has not got by an older one what that gives users; nil: users miss nothing there.
+  package func refusal(by state: GatewayState) -> Gate? {
+    guard state.refuses(table.revision), let failure = state.refusal?.failure, let content = table.content else { return nil }
+    let given = content.content(for: state.id).targets.filter { !$0.draining }.map(\.instance)
+    if given.allSatisfy(state.knows) { return nil }
+    return .tableRefused(state.id, failure.message, remedy: failure.remedy)
+  }
+}

@@ -23,9 +23,12 @@ struct RolloutPlanner {
   func next() -> WavePlanner.Step {
     guard let plan = record.stepPlan, let stable = rollout.origin.release, let new = rollout.goal.release else { return replacing.next() }
     let failure: Failure?
-    // Users fall back on the stable release, so it is whole before anything else; faults that the budget allows do not stand in the way.
+    // Users fall back on the stable release, so it is whole before anything else. Faults that the budget allows do not stand in the way, and
+    // what is whole and would only move, as off a drained host, goes at the end of the rollout where there is no room for it now.
     switch pool(of: stable, replicas: rollout.stableWanted, floor: rollout.stableWanted, goesBack: true).next() {
-    case .blocked(let why): failure = record.instances.contains { $0.phase == .lost } ? nil : why
+    case .blocked(let why):
+      let isWhole = record.serving.count { record.instances[$0].release == stable } >= rollout.stableWanted
+      failure = isWhole || record.instances.contains { $0.phase == .lost } ? nil : why
     case .settled: failure = nil
     case let step: return step
     }

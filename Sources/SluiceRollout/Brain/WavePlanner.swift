@@ -93,10 +93,22 @@ package struct WavePlanner {
       let waits = record.instances.contains {
         members.contains($0) && $0.condemned == nil && $0.phase == .serving && $0.healthySince == nil
       }
+      if draft.noHost, staysWhereItIs(leaving, missing: missing) { return .settled }
       if !draft.noHost, waits { return .waits(serving: serving, floor: bounds.floor) }
       return .blocked(draft.obstacle(leaving: leaving.count, missing: missing))
     }
     return .wave(draft.replacements, draft.added)
+  }
+
+  /// Whether all that is left to do is to move what serves and has no other place: that is for whoever has asked for it, as by draining its host.
+  /// A release that is complete does not fail by it, nor does the way back to one.
+  private func staysWhereItIs(_ leaving: [Int], missing: Int) -> Bool {
+    guard let rollout = record.rollout, !rollout.goal.isSame(as: rollout.origin) || conforms.goesBack else { return false }
+    guard missing == leaving.count else { return false }
+    return leaving.allSatisfy { place in
+      let instance = record.instances[place]
+      return instance.release == goal.release && record.serves(instance) && conforms.isAsAsked(instance)
+    }
   }
 
   /// All is as the goal says, but for the spread: a rack that has more than `maxSkew` allows gives to those that have room again.

@@ -4,7 +4,7 @@ package import SluiceModel
 package struct Departure: Hashable, Codable, Sendable {
   /// What it goes on answering to.
   package var route: Route
-  package var stage = Stage.open(since: nil)
+  package var stage: Stage
 
   /// Each follows the one before it. Times are the record's active time.
   package enum Stage: Hashable, Codable, Sendable {
@@ -16,7 +16,10 @@ package struct Departure: Hashable, Codable, Sendable {
     case over
   }
 
-  package init(route: Route) { self.route = route }
+  package init(route: Route, stage: Stage = .open(since: nil)) {
+    self.route = route
+    self.stage = stage
+  }
 }
 
 /// How a table differs for a gateway that is left.

@@ -72,9 +72,9 @@ extension ServiceRecord {
   /// Whether gateways are to forget it, whatever its policy says: others may have its route, or it is removed and nothing of it is left.
   package var isRouteAway: Bool {
     if removal != nil || routeGivenUp == true { return true }
-    // A first release that has failed leaves nothing behind: its route is nobody's.
+    // A first release that has failed leaves nothing behind: its route is nobody's. What is lost is in no table.
     guard case .some(let rollout) = rollout else {
-      return ended != nil && stable == nil && instances.isEmpty && (!table.isEmpty || gateways.contains { $0.revision != nil })
+      return ended != nil && stable == nil && instances.allSatisfy(\.isLost) && (!table.isEmpty || gateways.contains { $0.revision != nil })
     }
     return rollout.isRemoval && rollout.direction.isForward && rollout.stage == .closing
   }
@@ -101,12 +101,23 @@ extension ServiceRecord {
   }
 }
 
-extension FleetView {
+extension [ServiceName: RouteClaim] {
+  /// Refuses what another service has; `own` is what the service has already.
+  package func requireRoute(of policy: ServicePolicy, own: RouteClaim?) throws(Refusal) {
+    guard let wanted = RouteClaim(policy), let owner = owner(of: wanted), owner.service != policy.formerly else { return }
+    if let own, wanted.routes.allSatisfy(own.routes.contains) { return }
+    throw Refusal(
+      "\(owner.route) belongs to service \(owner.service)",
+      remedy:
+        "where \(owner.service) is to give it up, apply its manifest alone, and this one once that has ended: nobody answers there in between; if \(policy.name) is \(owner.service) under another name: metadata: { name: \(policy.name), formerly: \(owner.service) }; "
+        + "sluice remove \(owner.service) ends that one; or give one of them another host or path")
+  }
+
   /// Who has any of these requests, and which; nil: nobody else. Of several the first by name.
-  func owner(of claim: RouteClaim) -> (service: ServiceName, route: GatewayRoute)? {
+  private func owner(of claim: RouteClaim) -> (service: ServiceName, route: GatewayRoute)? {
     var owner: (service: ServiceName, route: GatewayRoute)?
     // In no order, and the answer depends on none.
-    for (service, other) in claims where service != claim.service {
+    for (service, other) in self where service != claim.service {
       guard owner.map({ service < $0.service }) ?? true, let route = claim.conflict(with: other) else { continue }
       owner = (service, route)
     }

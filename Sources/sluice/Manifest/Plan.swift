@@ -82,7 +82,6 @@ struct Planner {
     records = stored.records
     var engine = Engine(fleet: workspace.fleet, gateways: workspace.gateways, records: stored.records, cordons: stored.cordons)
     for word in heard { engine.cordons.hear(word) }
-    engine.declare(workspace.services.map(\.policy))
     self.engine = engine
   }
 
@@ -110,16 +109,16 @@ struct Planner {
     (left.policy.tier, left.policy.name) < (right.policy.tier, right.policy.name)
   }
 
-  /// The same order, but for services that give up requests which another of them asks for: those come first.
-  func inOrderOfGiving(_ manifests: [ServiceManifest]) -> [ServiceManifest] {
-    func gives(_ manifest: ServiceManifest) -> Bool {
-      guard let has = records.first(where: { $0.service == manifest.policy.name })?.claim else { return false }
-      return manifests.contains { other in
-        other.policy.name != manifest.policy.name && (RouteClaim(other.policy)?.conflict(with: has)) != nil
+  /// Refuses a route that another service has, before anything is done about any service.
+  func requireRoutes(of manifests: [ServiceManifest], _ console: Console) throws {
+    var isRefused = false
+    for manifest in manifests {
+      do { try engine.requireRoute(of: manifest.policy) } catch {
+        isRefused = true
+        console.complain("\(manifest.policy.name): \(error.message)", remedy: error.remedy)
       }
     }
-    let sorted = manifests.sorted(by: Self.order)
-    return sorted.filter(gives) + sorted.filter { !gives($0) }
+    if isRefused { throw ExitStatus.failed }
   }
 
   func plan(_ manifest: ServiceManifest, force: Bool, dropsScale: Bool = false) async throws -> Rehearsal.Plan {

@@ -28,7 +28,8 @@ struct Apply: AsyncParsableCommand {
     let planner = try Planner(
       workspace, seen: change.yes ? [:] : try await Planner.look(workspace, common),
       heard: change.yes ? [] : await CordonSurvey.ask(workspace))
-    let manifests = try startable(planner.inOrderOfGiving(workspace.services), workspace, console)
+    let manifests = try startable(workspace.services.sorted(by: Planner.order), workspace, console)
+    try planner.requireRoutes(of: manifests, console)
     if manifests.isEmpty, !workspace.services.isEmpty { return console.say("nothing was done") }
     let rescaled = try replicasOfManifest(manifests, workspace, console)
     for line in FleetCheck.unnamed(workspace, try workspace.reader()?.load(workspace.fleet.name).records ?? []) { console.say(line) }
