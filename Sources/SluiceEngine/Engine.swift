@@ -56,6 +56,8 @@ package struct Engine: Sendable {
   private var resting: Set<ServiceName> = []
   private var ends: [ServiceName: Int] = [:]
   private var lastTime: Milliseconds?
+  /// Hosts that say that a newer controller acts on the service, since its fence was taken.
+  private var doubted: [ServiceName: Set<HostName>] = [:]
   /// Which requests each service has.
   private var claims: [ServiceName: RouteClaim] = [:]
 
@@ -164,6 +166,7 @@ package struct Engine: Sendable {
       case .acquired(let service, let fence):
         if !mine.contains(service) { mine.insert(service, at: mine.partitioningIndex { $0 >= service }) }
         ends[service] = record(service)?.ended?.number ?? 0
+        doubted[service] = nil
         take([.takenOver(fence)], for: service, wall: wall, &notes, &changed)
       case .input(let service, let input):
         guard mine.contains(service) else {
@@ -172,6 +175,10 @@ package struct Engine: Sendable {
         }
         resting.remove(service)
         if let failure = input.fencedOff {
+          if let instead = disbelieve(failure, input, of: service) {
+            take([instead], for: service, wall: wall, &notes, &changed)
+            continue
+          }
           mine.removeAll { $0 == service }
           // Nothing more of it will be heard here.
           outOfReach.append(service)
@@ -262,41 +269,24 @@ package struct Engine: Sendable {
     return mine.filter { service in !informed.contains(service) && index(of: service).map { records[$0].rollout != nil } ?? false }
   }
 
-  /// Nobody who has typed a command is left without an answer.
-  private static func notDriven(_ service: ServiceName) -> Refusal {
-    Refusal(
-      "the command that runs does not act on \(service)", remedy: "once it has ended (sluice status --watch shows it), type it again")
-  }
-
-  /// What was typed about one rollout is not obeyed for another.
-  private static func misses(_ command: Command, _ record: ServiceRecord) -> Refusal? {
-    let running = record.rollout?.number ?? 0
-    guard let about = command.about, about != running, !record.commands.contains(command.id) else { return nil }
-    let what =
-      switch (about, running) {
-      case (0, _): "it was typed when no rollout of \(record.service) ran, and rollout \(running) does now"
-      case (_, 0): "it was typed about rollout \(about) of \(record.service), which has ended"
-      default: "it was typed about rollout \(about) of \(record.service), and rollout \(running) runs now"
-      }
-    return Refusal(what, remedy: "sluice status \(record.service) shows what runs; type it again if it is still meant")
-  }
-
-  /// A service in the middle of a rollout, with users at both of its releases, goes on under no other name; nor does one of which two never run
-  /// at once, while it runs.
-  private func isTooEarly(_ command: Command, _ record: ServiceRecord) -> Refusal? {
-    guard case .apply(let policy, _, _, _, _, _) = command.verb, let former = policy.formerly, record.takeover != .done,
-      let predecessor = self.record(former)
+  /// What counts in the place of one host's word that a newer controller acts: whoever acts has the word of a majority. All others are asked; nil:
+  /// no majority is left that says otherwise, or it is a gateway's word, which only a majority of hosts lets anybody come to.
+  private mutating func disbelieve(_ failure: Failure, _ input: Input, of service: ServiceName) -> Input? {
+    guard case .outcome(let id, _) = input, let index = index(of: service),
+      let host = records[index].attempts.first(where: { $0.id == id })?.action.host
     else { return nil }
-    let runsAlone = [policy, predecessor.policy].contains { if case .recreate = $0.strategy { true } else { false } }
-    if runsAlone, predecessor.instances.contains(where: \.takesPlace) {
-      return Refusal(
-        "\(former) runs, and of a service that is recreated two never run at once, under two names neither",
-        remedy: "sluice stop \(former), then apply again: \(record.service) takes its route once it serves")
+    let isFirst = doubted[service, default: []].insert(host).inserted
+    let voters = fleet.hosts.count { host in host.slots > 0 || records[index].instances.contains { $0.host == host.name } }
+    guard (doubted[service]?.count ?? 0) * 2 < voters else { return nil }
+    if isFirst {
+      for place in records[index].hosts.indices {
+        let other = records[index].hosts[place]
+        if other.name != host, other.reach.isReachable { records[index].hosts[place].needsLook = true }
+      }
     }
-    guard let rollout = predecessor.rollout, !rollout.isRemoval else { return nil }
-    return Refusal(
-      "\(former) is to go on as \(record.service), and its rollout \(rollout.number) (\(rollout.cause)) is under way",
-      remedy: "bring that to its end first (sluice rollout why \(former) says what it waits for), then apply again")
+    let holder = failure.holder.map { " (\($0.owner.prefix { $0 != ":" }), epoch \($0.epoch))" } ?? ""
+    let why = "it tells of a newer controller\(holder) that most hosts know nothing of: look who writes there"
+    return .outcome(attempt: id, .unreachable(why))
   }
 
   private func isOpen(_ attempt: Int, of service: ServiceName) -> Bool {

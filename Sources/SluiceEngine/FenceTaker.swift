@@ -215,6 +215,8 @@ struct FenceTaker: Sendable {
     {
     case .stale(var failure):
       if let question = found.question {
+        // Nobody holds it: whom to believe is for whoever has typed this.
+        failure.kind = .host
         failure.message += "; the copy at \(question.found.place) is not used: \(question.why.text)"
         failure.remedy = question.why.remedy
       }

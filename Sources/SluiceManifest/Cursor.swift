@@ -3,6 +3,8 @@ struct Cursor {
   let document: Document
   /// `spec.route.timeouts`, `spec.racks[0].name`; empty at the document's top.
   let path: String
+  /// How what stands here may be written: `listen: [{ address: 0.0.0.0, port: 80 }]`; nil: that needs no example.
+  var example: String?
 
   /// The path as messages show it: the part that a person would look for.
   var shown: String { path.hasPrefix("spec.") ? String(path.dropFirst(5)) : path }
@@ -11,7 +13,7 @@ struct Cursor {
   func key(_ name: String) -> Cursor { Cursor(document: document, path: path.isEmpty ? name : "\(path).\(name)") }
 
   /// The cursor of a list's element.
-  func element(_ index: Int) -> Cursor { Cursor(document: document, path: "\(path)[\(index)]") }
+  func element(_ index: Int) -> Cursor { Cursor(document: document, path: "\(path)[\(index)]", example: example) }
 
   /// Reports an error about what stands here.
   func error(_ id: DiagnosticID, _ message: String, at place: Place, suggestion: String? = nil) {
@@ -30,7 +32,9 @@ struct Cursor {
     if case .null = value.content {
       error(.missingValue, "\(subject) has no value", at: value.place, suggestion: "give it \(expected), or remove the key")
     } else {
-      error(.wrongType, "\(subject) takes \(expected), not \(value.kindDescription)", at: value.place, suggestion: suggestion)
+      error(
+        .wrongType, "\(subject) takes \(expected), not \(value.kindDescription)", at: value.place,
+        suggestion: suggestion ?? example.map { "write it like `\($0)`" })
     }
   }
 }

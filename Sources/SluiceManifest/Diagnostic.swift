@@ -46,7 +46,7 @@ package struct Diagnostic: Hashable, Codable, Sendable {
     var lines = ["\(paint(PlainText.clean(place), Paint.bold)): \(word): \(PlainText.clean(message)) [\(id.rawValue)]"]
     let number = "\(line)"
     let margin = String(repeating: " ", count: line > 0 ? number.count : 1)
-    if line > 0 {
+    if line > 0, !sourceLine.isEmpty || column <= 1 {
       lines.append("  \(number) | \(PlainText.clean(sourceLine))")
       lines.append("  \(margin) | \(padding)\(paint(underline, Paint.green))")
     }

@@ -25,9 +25,12 @@ final class MappingReader {
   func has(_ key: String) -> Bool { entry(key) != nil }
 
   /// The value of a key that may be absent; nil too when it is wrong.
-  func optional<Output>(_ key: String, _ form: Form<Output>) -> Output? {
+  func optional<Output>(_ key: String, _ form: Form<Output>) -> Output? { value(of: key, form, example: nil) }
+
+  private func value<Output>(of key: String, _ form: Form<Output>, example: String?) -> Output? {
     guard let entry = entry(key) else { return nil }
-    let cursor = cursor.key(key)
+    var cursor = cursor.key(key)
+    cursor.example = example
     if case .mapping = entry.value.content {
       cursor.document.note(cursor.path, at: entry.keyPlace)
     } else {
@@ -45,7 +48,7 @@ final class MappingReader {
       missing.append((key, example))
       cursor.document.hasErrors = true
     }
-    return optional(key, form)
+    return value(of: key, form, example: example)
   }
 
   /// Keys of the design that do not work yet: refused by name.

@@ -68,8 +68,10 @@ struct SourceText {
     masks[line, default: []].append(column - 1..<count)
   }
 
-  /// A line for people: without control characters, what is masked as dots, and what lies far behind `place` cut off.
+  /// A line for people: without control characters, what is masked as dots, and what lies far behind `place` cut off. Empty where what comes before
+  /// it would fill the screen.
   func shown(_ place: Place) -> String {
+    if place.column > 1_000 { return "" }
     let line = place.line
     var scalars = scalars(ofLine: line).map { $0.value < 0x20 && $0 != "\t" || (0x7F...0x9F).contains($0.value) ? "\u{FFFD}" : $0 }
     for range in masks[line] ?? [] { for index in range.clamped(to: 0..<scalars.count) { scalars[index] = "•" } }

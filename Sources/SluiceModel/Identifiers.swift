@@ -151,6 +151,9 @@ public struct Revision: Hashable, Comparable, Codable, Sendable, CustomStringCon
     self.version = version
   }
 
+  /// Of a table that may be there, and of which nothing else is known: older than every other.
+  public static let unknown = Revision(epoch: 0, version: 0)
+
   public var description: String { "\(epoch).\(version)" }
   @inlinable
   public static func < (left: Self, right: Self) -> Bool {

@@ -228,6 +228,8 @@ extension Simulation {
         scene.typed = nil
         return command
       }
+      // Of a service that is recreated two never run at once: it is stopped before its new name comes.
+      if known.rollout == nil, runsAlone, known.stable?.replicas ?? 0 > 0 { return operatorCommand("stop-\(incarnation)", .stop) }
       // As the new name's manifests are applied, again and again, the former name is removed.
       return known.isGone ? nil : operatorCommand("remove-\(incarnation)", .remove(successor: others.first?.service))
     }
@@ -252,6 +254,8 @@ extension Simulation {
     }
     return operatorCommand("settle-\(incarnation)", .settle(cause: "settle", overrideFloor: false))
   }
+
+  private var runsAlone: Bool { !allScenes { if case .recreate = $0.plan.policy.strategy { false } else { true } } }
 
   /// Services of which one comes after another are applied together.
   private var waitsForOthers: Bool {

@@ -99,7 +99,10 @@ extension Simulation {
       standingFaults == [.releasesDie], before.instances.contains(where: { $0.release == origin && $0.phase == .serving })
     else { return }
     for release in after.releases {
-      guard case .bad(let why) = release.status, before.release(release.number)?.status == .candidate else { continue }
+      guard case .bad(let why) = release.status, before.release(release.number)?.status == .candidate,
+        // What an operator calls bad is bad.
+        !why.hasPrefix("rolled back by")
+      else { continue }
       violate("7", "release \(release.number) is marked bad (\(why)) while release \(origin), which it was to replace, is dead")
     }
   }

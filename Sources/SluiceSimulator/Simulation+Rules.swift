@@ -54,8 +54,10 @@ extension Simulation {
       violate("1", "\(taken.map(\.number)) taken out: \(serving) serve, the floor is \(bounds.floor)")
     }
     let existing = after.instances.count(where: \.isExisting)
-    if existing > bounds.cap, existing > before.instances.count(where: \.isExisting), returned(before, after) == 0 {
-      violate("2", "\(existing) exist, the cap is \(bounds.cap)")
+    // By steps two pools stand beside each other, of whatever size.
+    let cap = rollout.step == nil ? bounds.cap : max(bounds.cap, rollout.stableWanted + replicas)
+    if existing > cap, existing > before.instances.count(where: \.isExisting), returned(before, after) == 0 {
+      violate("2", "\(existing) exist, the cap is \(cap)")
     }
     if !taken.isEmpty, !rollout.overridesFloor, serving < was { checkRackLoss(taken, after, rollout) }
   }
@@ -91,7 +93,8 @@ extension Simulation {
       scene.everServed.contains($0.number) && scene.hosts[$0.host]?.isReady($0.number, at: time) == true
     }
     let through = counted(record)
-    let gateways = through.filter { hasUsers($0, record) }.compactMap { scene.gateways[$0] }
+    // One that comes back to the route has sent its users to another, and counts when it is well.
+    let gateways = through.filter { hasUsers($0, record) && record.gateway($0)?.joins != true }.compactMap { scene.gateways[$0] }
     if gateways.isEmpty, !through.isEmpty { return 0 }
     func isServed(_ instance: Instance, by gateway: SimulatedGateway) -> Bool {
       gateway.routes(instance.number) && gateway.healthy.contains(instance.number)
@@ -154,9 +157,12 @@ extension Simulation {
     for id in record.map(counted) ?? [] {
       // One that was down when the record was lost, and is of no route any more: nobody knows of its table.
       if scene.stateWasLost, record?.gateway(id) == nil { continue }
+      // Nobody waits for one that the route has left, and that is away.
+      if let state = record?.gateway(id), state.departure?.stage == .over, !state.reach.isReachable { continue }
       let clash = scene.gateways[id]?.content?.targets.first {
         // One that a host has made up takes no request, and no place.
-        $0.instance != instance.number && $0.instance < RecordLimits.numberTold && $0.address == instance.address && $0.port == instance.port
+        $0.instance != instance.number && $0.instance < RecordLimits.numberTold && $0.address == instance.address
+          && $0.port == instance.port
       }
       if let clash {
         violate("3", "\(instance.address):\(instance.port) is used by \(instance.number) while \(id) has it for \(clash.instance)")

@@ -176,6 +176,38 @@ import Testing
     #expect(engine.handle([.tick], now: .minutes(60), wall: WallTime(milliseconds: 0)).isEmpty)
   }
 
+  @Test func `one host's word that another controller acts is asked of the others, and believed with theirs`() throws {
+    let hosts = ["a1", "a2", "a3"].map { Host(name: HostName($0), rack: "r", address: "10.0.0.\($0.last!)", slots: 4) }
+    var policy = EngineTests.policy()
+    policy.replicas = 3
+    var engine = Engine(
+      fleet: Fleet(name: "test", racks: [Rack(name: "r", hosts: hosts)]), gateways: [], records: [ServiceRecord(policy: policy)],
+      cordons: [])
+    func fenced(_ attempt: Attempt) -> Engine.Event {
+      let holder = Fence(owner: "eve@there:7", epoch: 9)
+      return .input("shop", .outcome(attempt: attempt.id, .failed(Failure(.fenced, "a newer fence stands", holder: holder))))
+    }
+    let facts = hosts.map { Engine.Event.input("shop", .host(HostFact(host: $0.name, generation: 1))) }
+    let began = engine.handle(
+      [.acquired("shop", Fence(owner: "a", epoch: 1))] + facts + [.input("shop", .command(EngineTests.apply(1, policy)))], now: .zero,
+      wall: WallTime(milliseconds: 0))
+    let first = try #require(attempts(began).first { $0.action.host == "a1" })
+    var alone = engine.handle([fenced(first)], now: .zero, wall: WallTime(milliseconds: 0))
+    #expect(engine.record("shop")?.hosts.filter(\.needsLook).map(\.name) == ["a2", "a3"], "the others are asked at once")
+    alone += engine.handle([.tick], now: .seconds(1), wall: WallTime(milliseconds: 0))
+    let again = try #require(engine.record("shop")?.attempts.first { $0.action.host == "a1" })
+    alone += engine.handle([fenced(again)], now: .seconds(1), wall: WallTime(milliseconds: 0))
+    #expect(engine.drives("shop") && !alone.contains { if case .rest = $0 { true } else { false } })
+    guard case .unreachable(let why)? = engine.record("shop")?.host("a1")?.reach else {
+      Issue.record("a1 counts as reachable")
+      return
+    }
+    #expect(why.contains("eve@there, epoch 9") && why.contains("most hosts know nothing of"))
+    let second = try #require(engine.record("shop")?.attempts.first { $0.action.host == "a2" })
+    let lost = engine.handle([fenced(second)], now: .seconds(1), wall: WallTime(milliseconds: 0))
+    #expect(lost.contains { if case .rest("shop", .fenceLost) = $0 { true } else { false } } && !engine.drives("shop"))
+  }
+
   @Test func `time passes only for records that this controller looks after`() {
     var engine = EngineTests.engine(["shop", "cart"])
     _ = engine.handle([.acquired("shop", Fence(owner: "a", epoch: 1))], now: .seconds(100), wall: WallTime(milliseconds: 0))

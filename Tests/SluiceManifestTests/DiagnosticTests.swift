@@ -50,4 +50,14 @@ import Testing
   func `A URL with a password is a secret`(_ text: String, _ isSecret: Bool) {
     #expect(SecretMask.isSecret(value: text) == isSecret)
   }
+
+  @Test func `a place far out in a line is named, and the line not shown`() {
+    let far = Diagnostic(
+      severity: .error, id: .syntax, message: "no", file: "a.yaml", line: 1, column: 1_000_003, sourceLine: "", length: 1)
+    #expect(far.rendered(color: false) == "a.yaml:1:1000003: error: no [syntax]")
+    let line = String(repeating: "a", count: 2_000)
+    let source = SourceText(ManifestSource(name: "a.yaml", text: line, baseDirectory: "/"))
+    #expect(source.shown(Place(source: 0, line: 1, column: 1_500, length: 1)).isEmpty)
+    #expect(source.shown(Place(source: 0, line: 1, column: 900, length: 1)).count < 1_000)
+  }
 }

@@ -90,6 +90,17 @@ import Testing
     #expect(!bench.record.instances.contains { $0.host == host })
   }
 
+  @Test(arguments: [(8, 7), (3, 1), (2, 5)])
+  func `a release with another number of replicas has both pools whole beside each other`(_ before: Int, _ after: Int) throws {
+    var bench = try Self.released(replicas: before, slots: 8)
+    try bench.apply(2) { $0.replicas = after }
+    bench.run { $0.record.instances.count { $0.release == ReleaseNumber(2) && $0.isServing } == after }
+    #expect(bench.record.instances.count { $0.release == ReleaseNumber(1) && $0.isServing } == before)
+    bench.run()
+    #expect(bench.record.ended?.result == .succeeded, "\(bench.events.map(\.text))")
+    #expect(bench.record.instances.map(\.release) == Array(repeating: ReleaseNumber(2), count: after))
+  }
+
   @Test func `promote ends the time for which the old pool is kept`() throws {
     var bench = try Self.released()
     try bench.apply(2)

@@ -198,7 +198,8 @@ import Testing
     #expect(bench.record.gateway(first)?.revision == nil && bench.sent.contains(where: isTable))
   }
 
-  @Test func `where the record is lost a gateway that has a table of it finishes its requests before what it routes to is stopped`() throws {
+  @Test func `where the record is lost a gateway that has a table of it finishes its requests before what it routes to is stopped`() throws
+  {
     let running = try Bench.released(Bench.policy(), gateways: 2)
     var bench = Bench(Bench.policy { $0.route = Route(gateway: "front") }, gateways: 2)
     bench.view = FleetView(

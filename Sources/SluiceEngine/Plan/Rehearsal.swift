@@ -279,10 +279,10 @@ package struct Rehearsal: Sendable {
       plan.waves[plan.waves.count - 1].leastTime = time - waveBegun
     }
     for note in notes where note.event.kind == "wave-begun" {
-      guard let record = engine.record(service), let wave = record.rollout?.wave else { continue }
+      guard let record = engine.record(service), let rollout = record.rollout, let wave = rollout.wave else { continue }
       waveBegun = time
       let added = wave.replacements.compactMap { $0.new.flatMap { record.instance($0) } }
-      let bounds = record.policy.strategy.rules.bounds(replicas: record.rollout?.goal.replicas ?? 0)
+      let bounds = rollout.bounds(record.policy.strategy)
       plan.floor = bounds.floor
       plan.cap = bounds.cap
       if record.policy.route != nil { plan.drainTimeout = record.policy.drain.timeout }

@@ -41,7 +41,8 @@ extension Absorber {
       return
     }
     guard let target = wanted ?? record.before else {
-      let former = record.policy.formerly.map { ", and \($0) is what it was called before: apply its manifest of then under the new name" } ?? ""
+      let former =
+        record.policy.formerly.map { ", and \($0) is what it was called before: apply its manifest of then under the new name" } ?? ""
       throw Refusal(
         "\(record.service) has no earlier release that succeeded", remedy: "sluice history \(record.service) lists its releases\(former)")
     }

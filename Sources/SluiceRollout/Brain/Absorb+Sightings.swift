@@ -129,9 +129,7 @@ extension Absorber {
       guard let index = record.instances.index(of: target.instance, by: \.number), record.instances[index].condemned == nil else {
         continue
       }
-      guard case .checking = record.instances[index].phase else { continue }
-      record.instances[index].phase = .serving
-      record.instances[index].admittedBy = revision
+      if case .checking = record.instances[index].phase { record.instances[index].phase = .warming(acknowledged: nil) }
     }
   }
 
@@ -141,6 +139,7 @@ extension Absorber {
     record.fence = fence
     for attempt in record.attempts {
       if let host = attempt.action.host { changeHost(host) { $0.needsLook = true } }
+      mayHaveTable(attempt)
       note(.warning, "in-doubt", "\(describe(attempt.action)) was under way when its controller ended", attempt)
     }
     record.attempts = []

@@ -94,9 +94,16 @@ struct Absorber {
         if attempt.action.object != .host(host) { backOff(.host(host)) }
       }
       gatewayUnreachable(attempt, why)
+      mayHaveTable(attempt)
       note(.warning, "in-doubt", "\(describe(attempt.action)) is in doubt: \(why)", attempt)
     // Hooks are run again when interrupted (`onInterrupted: rerun`); everything else is looked at first.
     }
+  }
+
+  /// A gateway that was being given its first table may have it: it is not forgotten.
+  mutating func mayHaveTable(_ attempt: Attempt) {
+    guard case .setTable(let id, _) = attempt.action else { return }
+    changeGateway(id) { $0.revision = $0.revision ?? .unknown }
   }
 
   private mutating func gatewayUnreachable(_ attempt: Attempt, _ why: String) {

@@ -48,6 +48,8 @@ extension Decider {
     }
     for index in record.gateways.indices where record.gateways[index].joins == true {
       let state = record.gateways[index]
+      // What it was told while it was left may still be on its way.
+      if servesElsewhere, occupied.contains(.gateway(state.id)) { continue }
       if servesElsewhere, !serving.allSatisfy({ state.verdict(on: $0) == .healthy }) { continue }
       record.gateways[index].joins = nil
     }

@@ -156,7 +156,8 @@ extension Decider {
     }
   }
 
-  /// Ends what the last wave had begun, as far as the new goal does not want it: what drains and is wanted goes back in, what does not serve yet and is not wanted goes.
+  /// Ends what the last wave had begun, as far as the new goal does not want it: what drains and is wanted goes back in, what serves no
+  /// users and is not wanted goes.
   mutating func unwind(to goal: Goal, goesBack: Bool) {
     for instance in record.instances {
       var wanted = instance
@@ -173,10 +174,23 @@ extension Decider {
       }
       if conforms, instance.condemned != .failed {
         change(instance.number) { $0.condemned = nil }
-      } else if instance.condemned == nil, !instance.isServing, !record.mayServe(instance, gateways: requiredGateways) {
+      } else if instance.condemned == nil, !record.serves(instance), !record.mayServe(instance, gateways: requiredGateways),
+        !isInService(instance)
+      {
         change(instance.number) { $0.condemned = .stale }
       }
     }
+  }
+
+  /// Whether the gateways have it in service under tables from after this record: it may be all that users have, and goes when something else
+  /// serves.
+  private func isInService(_ instance: Instance) -> Bool {
+    let states = requiredGateways.compactMap { record.gateway($0) }.filter(\.reach.isReachable)
+    return !states.isEmpty
+      && states.allSatisfy { state in
+        guard let revision = state.revision, revision > record.table.revision else { return false }
+        return state.target(instance.number)?.healthy ?? false
+      }
   }
 
   // MARK: End

@@ -280,8 +280,7 @@ extension Decider {
 
   /// Rule 2, which counts at the moment at which one more would exist.
   private var cap: Int {
-    guard let goal = record.rollout?.goal else { return Int.max }
-    return policy.strategy.rules.bounds(replicas: goal.release == nil ? 0 : goal.replicas).cap
+    record.rollout?.bounds(policy.strategy).cap ?? Int.max
   }
 
   private func isGone(_ number: Int?) -> Bool {

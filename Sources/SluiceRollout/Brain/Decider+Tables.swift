@@ -211,10 +211,11 @@ extension Decider {
     return back ? nil : queue
   }
 
-  /// Every gateway gets every table; an excluded one gets it as soon as it is heard of again, and nobody waits for it.
+  /// Every gateway gets every table; an excluded one gets it as soon as it is heard of again, and nobody waits for it. Where nothing is routed
+  /// any more, what one still has is taken away.
   mutating func sendTables() {
     for state in record.gateways where !state.excluded || state.reach.isReachable {
-      if !gateways.contains(state.id) {
+      if !gateways.contains(state.id) || record.table.isEmpty {
         if state.revision != nil { open(.removeTable(state.id)) }
       } else if !record.table.isEmpty, state.revision != record.table.revision {
         // A table that was overtaken in the same decision is never sent: its content is gone.

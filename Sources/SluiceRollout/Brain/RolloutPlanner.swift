@@ -1,4 +1,14 @@
-import SluiceModel
+package import SluiceModel
+
+extension Rollout {
+  /// How few may serve and how many may exist now. By steps two pools stand beside each other, each whole, also where the new one is to be the smaller.
+  package func bounds(_ strategy: Strategy) -> Bounds {
+    let wanted = goal.release == nil ? 0 : goal.replicas
+    let bounds = strategy.rules.bounds(replicas: wanted)
+    guard step != nil, direction.isForward, stableWanted > wanted else { return bounds }
+    return Bounds(floor: bounds.floor, cap: stableWanted + wanted, surge: strategy.rules.bounds(replicas: stableWanted).surge)
+  }
+}
 
 /// Plans the next wave of a rollout, whether it goes by steps or not, and all waves to its end.
 struct RolloutPlanner {
@@ -46,8 +56,7 @@ struct RolloutPlanner {
   }
 
   private var replacing: WavePlanner {
-    let bounds = record.policy.strategy.rules.bounds(replicas: rollout.goal.release == nil ? 0 : rollout.goal.replicas)
-    return planner(rollout.goal, .all, bounds, goesBack: !rollout.direction.isForward)
+    planner(rollout.goal, .all, rollout.bounds(record.policy.strategy), goesBack: !rollout.direction.isForward)
   }
 
   private func pool(of release: ReleaseNumber, replicas: Int, floor: Int, goesBack: Bool) -> WavePlanner {
@@ -57,7 +66,7 @@ struct RolloutPlanner {
   }
 
   private func planner(_ goal: Goal, _ members: WavePlanner.Members, floor: Int, goesBack: Bool) -> WavePlanner {
-    let bounds = record.policy.strategy.rules.bounds(replicas: rollout.goal.replicas)
+    let bounds = rollout.bounds(record.policy.strategy)
     return planner(goal, members, Bounds(floor: floor, cap: bounds.cap, surge: bounds.surge), goesBack: goesBack)
   }
 

@@ -1,0 +1,42 @@
+import SluiceModel
+import SluiceRollout
+
+/// What an operator's command is answered where the brain is not even asked.
+extension Engine {
+  /// Nobody who has typed a command is left without an answer.
+  static func notDriven(_ service: ServiceName) -> Refusal {
+    Refusal(
+      "the command that runs does not act on \(service)", remedy: "once it has ended (sluice status --watch shows it), type it again")
+  }
+
+  /// What was typed about one rollout is not obeyed for another.
+  static func misses(_ command: Command, _ record: ServiceRecord) -> Refusal? {
+    let running = record.rollout?.number ?? 0
+    guard let about = command.about, about != running, !record.commands.contains(command.id) else { return nil }
+    let what =
+      switch (about, running) {
+      case (0, _): "it was typed when no rollout of \(record.service) ran, and rollout \(running) does now"
+      case (_, 0): "it was typed about rollout \(about) of \(record.service), which has ended"
+      default: "it was typed about rollout \(about) of \(record.service), and rollout \(running) runs now"
+      }
+    return Refusal(what, remedy: "sluice status \(record.service) shows what runs; type it again if it is still meant")
+  }
+
+  /// A service in the middle of a rollout, with users at both of its releases, goes on under no other name; nor does one of which two never run
+  /// at once, while it runs.
+  func isTooEarly(_ command: Command, _ record: ServiceRecord) -> Refusal? {
+    guard case .apply(let policy, _, _, _, _, _) = command.verb, let former = policy.formerly, record.takeover != .done,
+      let predecessor = self.record(former)
+    else { return nil }
+    let runsAlone = [policy, predecessor.policy].contains { if case .recreate = $0.strategy { true } else { false } }
+    if runsAlone, predecessor.instances.contains(where: \.takesPlace) {
+      return Refusal(
+        "\(former) runs, and of a service that is recreated two never run at once, under two names neither",
+        remedy: "sluice stop \(former), then apply again: \(record.service) takes its route once it serves")
+    }
+    guard let rollout = predecessor.rollout, !rollout.isRemoval else { return nil }
+    return Refusal(
+      "\(former) is to go on as \(record.service), and its rollout \(rollout.number) (\(rollout.cause)) is under way",
+      remedy: "bring that to its end first (sluice rollout why \(former) says what it waits for), then apply again")
+  }
+}
