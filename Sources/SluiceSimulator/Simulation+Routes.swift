@@ -85,7 +85,7 @@ extension Simulation {
   /// Whether users come through it: it has served since the route came, and is not left.
   func hasUsers(_ id: GatewayID, _ record: ServiceRecord) -> Bool {
     guard let gateway = scene.gateways[id], gateway.hasServed, let content = gateway.content else { return false }
-    return content.route.gateway == record.policy.route?.gateway || content.targets.contains { !$0.draining }
+    return id.gateway == record.policy.route?.gateway || content.targets.contains { !$0.draining }
   }
 
   /// A gateway is about to give nobody's request to the service any more: its users can come through all gateways of the route, and have had

@@ -45,6 +45,7 @@ struct SluiceSimulate: ParsableCommand {
 
   /// One seed as a story; whether it broke a rule.
   private func tellStory() -> Bool {
+    let (seed, whole, narrow, sabotage) = (seed, whole, narrow, sabotage)
     var scenario = Scenario(seed: seed, harshness: narrow ? .faults : .world)
     if !whole, var shrinker = Shrinker(seed: seed, scenario: scenario, sabotage: sabotage) { scenario = shrinker.shrink() }
     var simulation = Simulation(seed: seed, scenario: scenario, keepsTrace: true, sabotage: sabotage)
@@ -56,24 +57,28 @@ struct SluiceSimulate: ParsableCommand {
 
   /// All seeds, what they have covered, the violations and a hash over everything that happened; whether any broke a rule.
   private func runSeeds() -> Bool {
+    // Read once: in optimised code (Swift 6.3) the options' place on the stack was given to a simulation while the loop went on to read them.
+    let (first, count, sabotage) = (seed, seeds, sabotage)
+    let harshness: Scenario.Harshness = narrow ? .faults : .world
     var hash: UInt64 = 0
-    var (events, rollouts, failures) = (0, 0, 0)
+    var (ran, events, rollouts, failures) = (UInt64(0), 0, 0, 0)
     var coverage = Coverage()
-    for number in seed..<(seed + seeds) {
-      var simulation = Simulation(seed: number, scenario: Scenario(seed: number, harshness: narrow ? .faults : .world), sabotage: sabotage)
+    for number in first..<(first + count) {
+      var simulation = Simulation(seed: number, scenario: Scenario(seed: number, harshness: harshness), sabotage: sabotage)
       let report = simulation.run()
       hash = (hash &* 31) &+ report.hash
       events += report.events
       rollouts += report.ends.count
       coverage += report.coverage
+      ran += 1
       guard let violation = report.violations.first else { continue }
       failures += 1
       if failures <= 20 { print("seed \(report.seed): rule \(violation.rule) at \(violation.at) ms: \(violation.text)") }
-      if violation.rule == sabotage?.rule { break }
+      if let sabotage, violation.rule == sabotage.rule { break }
     }
     for line in coverage.text { print(line) }
     print(
-      "\(seeds) seeds, \(rollouts) rollouts, \(events) events, \(failures) with violations, hash \(String(hash, radix: 16))")
+      "\(ran) seeds, \(rollouts) rollouts, \(events) events, \(failures) with violations, hash \(String(hash, radix: 16))")
     return failures > 0
   }
 

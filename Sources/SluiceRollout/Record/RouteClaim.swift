@@ -72,9 +72,11 @@ extension ServiceRecord {
   /// Whether gateways are to forget it, whatever its policy says: others may have its route, or it is removed and nothing of it is left.
   package var isRouteAway: Bool {
     if removal != nil || routeGivenUp == true { return true }
-    // A first release that has failed leaves nothing behind: its route is nobody's. What is lost is in no table.
+    // A first release that has failed leaves nothing behind: its route is nobody's. What is lost has no users but those it still answers.
     guard case .some(let rollout) = rollout else {
-      return ended != nil && stable == nil && instances.allSatisfy(\.isLost) && (!table.isEmpty || gateways.contains { $0.revision != nil })
+      let answers = gateways.contains { $0.targets.contains { $0.inFlight > 0 } }
+      return ended != nil && stable == nil && instances.allSatisfy(\.isLost) && !answers
+        && (!table.isEmpty || gateways.contains { $0.revision != nil })
     }
     return rollout.isRemoval && rollout.direction.isForward && rollout.stage == .closing
   }
