@@ -1,5 +1,5 @@
-import SluiceModel
-import SluiceRollout
+package import SluiceModel
+package import SluiceRollout
 
 /// What an operator's command is answered where the brain is not even asked.
 extension Engine {
@@ -24,19 +24,29 @@ extension Engine {
 
   /// A service in the middle of a rollout, with users at both of its releases, goes on under no other name; nor does one of which two never run
   /// at once, while it runs.
-  func isTooEarly(_ command: Command, _ record: ServiceRecord) -> Refusal? {
-    guard case .apply(let policy, _, _, _, _, _) = command.verb, let former = policy.formerly, record.takeover != .done,
-      let predecessor = self.record(former)
-    else { return nil }
+  func isTooEarly(_ command: Command) -> Refusal? {
+    guard case .apply(let policy, _, _, _, _, _) = command.verb else { return nil }
+    return isTooEarly(policy)
+  }
+
+  private func isTooEarly(_ policy: ServicePolicy) -> Refusal? {
+    guard let former = policy.formerly, record(policy.name)?.takeover != .done, let predecessor = record(former) else { return nil }
     let runsAlone = [policy, predecessor.policy].contains { if case .recreate = $0.strategy { true } else { false } }
     if runsAlone, predecessor.instances.contains(where: \.takesPlace) {
       return Refusal(
         "\(former) runs, and of a service that is recreated two never run at once, under two names neither",
-        remedy: "sluice stop \(former), then apply again: \(record.service) takes its route once it serves")
+        remedy: "sluice stop \(former), then apply again: \(policy.name) takes its route once it serves")
     }
     guard let rollout = predecessor.rollout, !rollout.isRemoval else { return nil }
     return Refusal(
-      "\(former) is to go on as \(record.service), and its rollout \(rollout.number) (\(rollout.cause)) is under way",
+      "\(former) is to go on as \(policy.name), and its rollout \(rollout.number) (\(rollout.cause)) is under way",
       remedy: "bring that to its end first (sluice rollout why \(former) says what it waits for), then apply again")
+  }
+
+  /// Refuses what could not be applied now, whatever release it is: before anything is done about any service. What another service has is
+  /// refused also where that one is to give it up in the same apply: nobody would answer there meanwhile.
+  package func requirePlace(for policy: ServicePolicy) throws(Refusal) {
+    if let refusal = isTooEarly(policy) { throw refusal }
+    try claims.requireRoute(of: policy, own: claims[policy.name])
   }
 }

@@ -59,7 +59,7 @@ package struct Engine: Sendable {
   /// Hosts that say that a newer controller acts on the service, since its fence was taken.
   private var doubted: [ServiceName: Set<HostName>] = [:]
   /// Which requests each service has.
-  private var claims: [ServiceName: RouteClaim] = [:]
+  private(set) var claims: [ServiceName: RouteClaim] = [:]
 
   package init(fleet: Fleet, gateways: [Gateway], records: [ServiceRecord], cordons: Cordons) {
     self.gateways = gateways
@@ -105,9 +105,6 @@ package struct Engine: Sendable {
     if stale != nil { occupancy = occupancy.replacing(record) }
     stale?.removeAll { $0 == record.service }
   }
-
-  /// Refuses what another service has by now, also where that one is to give it up in the same apply: nobody would answer there meanwhile.
-  package func requireRoute(of policy: ServicePolicy) throws(Refusal) { try claims.requireRoute(of: policy, own: claims[policy.name]) }
 
   /// What a decision about `service` sees of the rest.
   package func view(for service: ServiceName) -> FleetView {
@@ -314,7 +311,7 @@ package struct Engine: Sendable {
     _ effects: inout [Effect]
   ) {
     guard let before = record(service) else { return }
-    if let refusal = Self.misses(command, before) ?? isTooEarly(command, before) {
+    if let refusal = Self.misses(command, before) ?? isTooEarly(command) {
       return effects.append(.refuse(service, command: command.id, refusal))
     }
     refreshOccupancy(for: service)

@@ -103,6 +103,9 @@ import Testing
           wall: WallTime(milliseconds: 0))
         let refusal = effects.compactMap { if case .refuse(_, _, let refusal) = $0 { refusal.message } else { nil } }.first
         #expect(refusal?.prefix(message?.count ?? 0).description == message, "\(String(describing: refusal))")
+        var planned: Refusal?
+        do { try engine.requirePlace(for: store) } catch { planned = error }
+        #expect(planned?.message == refusal, "a plan says the same")
       }
     }
   }
@@ -116,8 +119,8 @@ import Testing
     var shop = ServiceRecord(policy: policy("shop", "/"))
     shop.stable = Goal(release: ReleaseNumber(1), replicas: 2)
     let engine = Engine(fleet: EngineTests.fleet, gateways: [], records: [shop], cordons: [])
-    try engine.requireRoute(of: policy("shop", "/new"))
-    let refusal = #expect(throws: Refusal.self) { try engine.requireRoute(of: policy("store", "/")) }
+    try engine.requirePlace(for: policy("shop", "/new"))
+    let refusal = #expect(throws: Refusal.self) { try engine.requirePlace(for: policy("store", "/")) }
     #expect(refusal?.message == "any host, any path at gateway edge belongs to service shop")
     #expect(refusal?.remedy.contains("nobody answers there in between") == true)
   }

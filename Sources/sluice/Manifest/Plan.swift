@@ -109,11 +109,11 @@ struct Planner {
     (left.policy.tier, left.policy.name) < (right.policy.tier, right.policy.name)
   }
 
-  /// Refuses a route that another service has, before anything is done about any service.
-  func requireRoutes(of manifests: [ServiceManifest], _ console: Console) throws {
+  /// Refuses what could not be applied now, before anything is done about any service.
+  func requirePlaces(for manifests: [ServiceManifest], _ console: Console) throws {
     var isRefused = false
     for manifest in manifests {
-      do { try engine.requireRoute(of: manifest.policy) } catch {
+      do { try engine.requirePlace(for: manifest.policy) } catch {
         isRefused = true
         console.complain("\(manifest.policy.name): \(error.message)", remedy: error.remedy)
       }
@@ -140,6 +140,7 @@ struct Planner {
 
   private func rehearsal(_ manifest: ServiceManifest, force: Bool, dropsScale: Bool) async throws -> (Rehearsal, Command) {
     if let refusal = FleetCheck.refusal(workspace, records) { throw refusal }
+    try engine.requirePlace(for: manifest.policy)
     let service = manifest.policy.name
     let record = engine.record(service)
     let built = try await ReleaseBuilder(directory: workspace.directory).build(manifest, record: record)

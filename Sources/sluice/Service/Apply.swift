@@ -29,7 +29,7 @@ struct Apply: AsyncParsableCommand {
       workspace, seen: change.yes ? [:] : try await Planner.look(workspace, common),
       heard: change.yes ? [] : await CordonSurvey.ask(workspace))
     let manifests = try startable(workspace.services.sorted(by: Planner.order), workspace, console)
-    try planner.requireRoutes(of: manifests, console)
+    try planner.requirePlaces(for: manifests, console)
     if manifests.isEmpty, !workspace.services.isEmpty { return console.say("nothing was done") }
     let rescaled = try replicasOfManifest(manifests, workspace, console)
     for line in FleetCheck.unnamed(workspace, try workspace.reader()?.load(workspace.fleet.name).records ?? []) { console.say(line) }
