@@ -57,6 +57,8 @@ extension Simulation {
     if scenario.isRenamed { return }
     // Who has lost what it knew of the other is refused by the gateway.
     guard allScenes({ !$0.stateWasLost }) else { return }
+    // Nor is there anything to drain of what a host has made up.
+    if !given.targets.isEmpty, given.targets.allSatisfy({ $0.draining && $0.instance == RecordLimits.numberTold }) { return }
     let mine = RouteClaim(service, asked(given.route, scene.plan))
     for other in others {
       guard let standing = other.gateways[id]?.content?.route, mine.meets(asked(standing, other.plan)) else { continue }

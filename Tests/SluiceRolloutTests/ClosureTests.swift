@@ -166,6 +166,21 @@ import Testing
     #expect(bench.record.ended?.result == .failed && !bench.sent.contains(where: isStart))
   }
 
+  @Test func `how one that comes first ends counts also where this one was stopped before it waited`() throws {
+    var bench = try Bench.released(
+      Bench.policy {
+        $0.after = ["db"]
+        $0.onFailure = .pause
+      })
+    bench.view.standings = [standing { $0.rollout = Self.running }]
+    bench.tell(.hostUnreachable("a1", "no route"))
+    try bench.apply(2)
+    try #require(bench.record.rollout?.stoppedBy?.message.contains("a1") == true)
+    bench.view.standings = [standing { $0.ended = Self.end(7, .rolledBack) }]
+    try bench.command(.retry)
+    #expect(!bench.sent.contains(where: isStage) && bench.record.rollout?.stoppedBy?.message.contains("which rolled back") == true)
+  }
+
   @Test func `a failure of the other from before is none of its business, and one out of reach is`() throws {
     var bench = try Bench.released(Bench.policy())
     bench.view.standings = [standing { $0.ended = Self.end(6, .rolledBack) }]

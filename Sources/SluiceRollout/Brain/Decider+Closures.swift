@@ -46,10 +46,7 @@ extension Decider {
       let standing = view.standings.first { $0.service == name }
       // Of one that is out of reach no end would ever be heard.
       if let number = standing?.rollout, standing?.isOutOfReach == false {
-        let known = rollout.awaited ?? []
-        if !known.contains(where: { $0.service == name }) {
-          record.rollout?.awaited = known + [Awaited(service: name, rollout: number)]
-        }
+        noteAwaited(name, number)
         record.rollout?.gate = .after(name, goesOn: standing?.goesOn ?? true)
         progress()
         return true
@@ -64,6 +61,24 @@ extension Decider {
       }
     }
     return false
+  }
+
+  /// The rollouts of services that come first and are under way before anything of this one is begun: how those end counts, also where this one
+  /// is stopped meanwhile.
+  mutating func noteAwaited(_ rollout: Rollout) {
+    guard rollout.direction.isForward, rollout.cause == "apply", rollout.waves == 0 else { return }
+    for name in policy.after ?? [] {
+      guard let standing = view.standings.first(where: { $0.service == name }), !standing.isOutOfReach, let number = standing.rollout else {
+        continue
+      }
+      noteAwaited(name, number)
+    }
+  }
+
+  private mutating func noteAwaited(_ name: ServiceName, _ number: Int) {
+    let known = record.rollout?.awaited ?? []
+    if known.contains(where: { $0.service == name }) { return }
+    record.rollout?.awaited = known + [Awaited(service: name, rollout: number)]
   }
 
   private func reasonAgainst(_ name: ServiceName, _ standing: Standing?) -> String? {

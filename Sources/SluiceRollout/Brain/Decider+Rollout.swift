@@ -9,6 +9,7 @@ extension Decider {
 
   mutating func advanceRollout() {
     guard let rollout = record.rollout else { return }
+    noteAwaited(rollout)
     if let failure = rollout.stoppedBy {
       record.rollout?.gate = .failed(failure)
       endHangingHook()
