@@ -63,8 +63,9 @@ extension Simulation {
     // Where nobody has listened for long, not much is to be seen.
     let isUnheard = scene.unheardSince[id].map { time - $0 > 60_000 } ?? false
     push(time + (isUnheard ? 300_000 : 1_000), .users(id))
-    // No users come through an excluded one, nor where another has the route.
-    guard state.running, hasRoute(at: id), (engine?.record(service) ?? kept(service))?.gateway(id)?.excluded != true else { return }
+    // No users come through an excluded one, nor through one that is new to the route and has not found it well, nor where another has it.
+    let known = (engine?.record(service) ?? kept(service))?.gateway(id)
+    guard state.running, hasRoute(at: id), known?.excluded != true, known?.joins != true else { return }
     let up = content.targets.filter { state.routes($0.instance) && state.healthy.contains($0.instance) }
     let split = state.fellBack ? nil : content.split
     let canary = up.filter { $0.release == split?.release }

@@ -57,11 +57,14 @@ extension Simulation {
     if scenario.isRenamed { return }
     // Who has lost what it knew of the other is refused by the gateway.
     guard allScenes({ !$0.stateWasLost }) else { return }
-    // Nor is there anything to drain of what a host has made up.
-    if !given.targets.isEmpty, given.targets.allSatisfy({ $0.draining && $0.instance == RecordLimits.numberTold }) { return }
+    // Nor has anybody requests at what a host has made up: a real gateway refuses that table.
+    func isMadeUp(_ content: TableContent) -> Bool {
+      !content.targets.isEmpty && content.targets.allSatisfy { $0.draining && $0.instance == RecordLimits.numberTold }
+    }
+    if isMadeUp(given) { return }
     let mine = RouteClaim(service, asked(given.route, scene.plan))
     for other in others {
-      guard let standing = other.gateways[id]?.content?.route, mine.meets(asked(standing, other.plan)) else { continue }
+      guard let standing = other.gateways[id]?.content, !isMadeUp(standing), mine.meets(asked(standing.route, other.plan)) else { continue }
       violate("route", "\(id) is given a table of \(service), and \(other.service) has its requests there")
     }
   }

@@ -50,8 +50,9 @@ extension Simulation {
     scene.everServed.formUnion(after.instances.lazy.filter(\.isServing).map(\.number))
     let serving = after.instances.count(where: after.serves)
     let was = before.instances.count(where: before.serves)
-    if !taken.isEmpty, !rollout.overridesFloor, serving < bounds.floor, serving < was {
-      violate("1", "\(taken.map(\.number)) taken out: \(serving) serve, the floor is \(bounds.floor)")
+    let floor = rollout.step == nil ? bounds.floor : min(bounds.floor, rollout.stableWanted)
+    if !taken.isEmpty, !rollout.overridesFloor, serving < floor, serving < was {
+      violate("1", "\(taken.map(\.number)) taken out: \(serving) serve, the floor is \(floor)")
     }
     let existing = after.instances.count(where: \.isExisting)
     // By steps two pools stand beside each other, of whatever size.
@@ -134,7 +135,9 @@ extension Simulation {
     }
     let bounds = scene.plan.policy.strategy.rules.bounds(replicas: rollout.goal.release == nil ? 0 : rollout.goal.replicas)
     let after = servingTruth()
-    if after < before, after < bounds.floor { violate("1", "truly serving: \(after), floor \(bounds.floor)") }
+    // By steps the stable pool serves, of whatever size it is.
+    let floor = rollout.audience == nil ? bounds.floor : min(bounds.floor, rollout.stableWanted)
+    if after < before, after < floor { violate("1", "truly serving: \(after), floor \(floor)") }
   }
 
   /// Rule 3: no gateway may still route to what is stopped, and what it admitted is answered or out of time.

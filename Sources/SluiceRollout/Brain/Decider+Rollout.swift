@@ -303,7 +303,7 @@ extension Decider {
     guard let goal = record.rollout?.goal, record.rollout?.overridesFloor == false, goal.release != nil else { return true }
     // Where a gateway is silent, it is the gateway that is waited for.
     if requiredGateways.contains(where: { isSilent($0) }) { return false }
-    let bounds = policy.strategy.rules.bounds(replicas: goal.replicas)
+    let bounds = record.rollout?.bounds(policy.strategy) ?? policy.strategy.rules.bounds(replicas: goal.replicas)
     let serving = record.serving
     let left = serving.count - (record.serves(instance) ? 1 : 0)
     if left < bounds.floor {

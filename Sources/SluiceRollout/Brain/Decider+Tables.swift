@@ -10,7 +10,12 @@ extension Decider {
     }
     let targets = composeTargets()
     let release = record.goal?.release ?? record.stable?.release
-    if record.table.isEmpty, targets.isEmpty, !isBehindGateways { return }
+    if targets.isEmpty, !isBehindGateways {
+      if record.table.isEmpty { return }
+      // What only drained what no record knew has ended, and so has one that is removed: neither holds anybody else's route.
+      let isEnding = record.rollout.map { $0.isRemoval && $0.direction.isForward } ?? false
+      if isEnding || record.claim == nil { return raise(nil) }
+    }
     // Of the newest release that is wanted; where none is, what is there only drains.
     let readiness =
       release.flatMap { record.release($0) }?.spec.readiness ?? record.table.content?.readiness ?? record.releases.last?.spec.readiness

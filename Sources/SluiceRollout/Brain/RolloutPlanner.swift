@@ -1,12 +1,14 @@
 package import SluiceModel
 
 extension Rollout {
-  /// How few may serve and how many may exist now. By steps two pools stand beside each other, each whole, also where the new one is to be the smaller.
+  /// How few may serve and how many may exist now. By steps two pools stand beside each other, each whole, whichever is to be the smaller.
   package func bounds(_ strategy: Strategy) -> Bounds {
     let wanted = goal.release == nil ? 0 : goal.replicas
     let bounds = strategy.rules.bounds(replicas: wanted)
-    guard step != nil, direction.isForward, stableWanted > wanted else { return bounds }
-    return Bounds(floor: bounds.floor, cap: stableWanted + wanted, surge: strategy.rules.bounds(replicas: stableWanted).surge)
+    guard step != nil, direction.isForward else { return bounds }
+    return Bounds(
+      floor: min(bounds.floor, stableWanted), cap: max(bounds.cap, stableWanted + wanted),
+      surge: max(bounds.surge, strategy.rules.bounds(replicas: stableWanted).surge))
   }
 }
 
