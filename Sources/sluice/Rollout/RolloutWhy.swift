@@ -51,7 +51,8 @@ struct RolloutWhy: AsyncParsableCommand {
     for finding in judgement?.findings ?? [] {
       lines.append("  \(StatusText.pad("\(finding.rule)", 18)) \(StatusText.pad(finding.verdict.rawValue, 12)) \(finding.text)")
     }
-    if judgement == nil { lines.append("  no analysis has judged anything") }
+    // Where nothing judges, its silence says nothing.
+    if judgement == nil, record.steps.contains(where: { $0.analysis != nil }) { lines.append("  no analysis has judged anything") }
     return lines
   }
 }
