@@ -18,6 +18,21 @@ import Testing
     for instance in bench.record.instances where instance.host == dead { bench.unhealthy.insert(instance.number) }
   }
 
+  @Test func `where a copy is from before a place was given on, what had it is not started again beside its successor`() throws {
+    var bench = try Bench.released(Bench.policy(replicas: 1), racks: 1)
+    let instance = try #require(bench.record.instances.first)
+    let newer = InstanceFact(number: 4, port: instance.port, running: true)
+    try bench.takeOver(
+      epoch: 9,
+      [
+        .host(HostFact(host: instance.host, generation: 99, instances: [newer], releases: [Digest("digest-1")])),
+        .gateway(bench.fact(GatewayID(gateway: "edge", host: "g1"))),
+      ], then: .settle(cause: "settle", overrideFloor: false))
+    #expect(!bench.sent.contains(.start(instance.host, instance: 1)))
+    bench.run()
+    #expect(bench.record.ended?.result == .succeeded && bench.serving.count == 1 && bench.record.instance(1) == nil)
+  }
+
   @Test(arguments: ["stop", "restart", "scale", "remove"])
   func `what an operator asks for goes on with the hosts that there are`(_ verb: String) throws {
     var (bench, dead) = try withDeadHost()

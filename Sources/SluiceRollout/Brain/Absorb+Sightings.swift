@@ -24,12 +24,15 @@ extension Absorber {
       let instance = record.instances[index]
       // What has an attempt under way answers for itself.
       if record.openAttempt(on: .instance(instance.number)) != nil { continue }
-      compare(at: index, with: fact.instances.first { $0.number == instance.number }, isGivenAway: others.contains(instance.port))
+      // This record may be a copy from before its place was given to a newer one.
+      let isGivenOn = fact.instances.contains { $0.number != instance.number && $0.port == instance.port }
+      compare(
+        at: index, with: fact.instances.first { $0.number == instance.number }, isGivenAway: isGivenOn || others.contains(instance.port))
     }
     for orphan in fact.instances where record.instance(orphan.number) == nil { adopt(orphan, on: fact.host) }
   }
 
-  /// One instance against what its host shows: present, or absent. `isGivenAway`: another service has its port.
+  /// One instance against what its host shows: present, or absent. `isGivenAway`: another instance or service has its port.
   private mutating func compare(at index: Int, with seen: InstanceFact?, isGivenAway: Bool) {
     let instance = record.instances[index]
     follow(at: index, seen)

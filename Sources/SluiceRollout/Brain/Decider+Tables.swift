@@ -12,9 +12,9 @@ extension Decider {
     let release = record.goal?.release ?? record.stable?.release
     if targets.isEmpty, !isBehindGateways {
       if record.table.isEmpty { return }
-      // What only drained what no record knew has ended, and so has one that is removed: neither holds anybody else's route.
+      // What only drained what no record knew has ended, and so has one that is removed where another has its route by now.
       let isEnding = record.rollout.map { $0.isRemoval && $0.direction.isForward } ?? false
-      if isEnding || record.claim == nil { return raise(nil) }
+      if isEnding && refusedTable != nil || record.claim == nil { return raise(nil) }
     }
     // Of the newest release that is wanted; where none is, what is there only drains.
     let readiness =
