@@ -273,8 +273,8 @@ package struct Engine: Sendable {
       let host = records[index].attempts.first(where: { $0.id == id })?.action.host
     else { return nil }
     let isFirst = doubted[service, default: []].insert(host).inserted
-    let voters = fleet.hosts.count { host in host.slots > 0 || records[index].instances.contains { $0.host == host.name } }
-    guard (doubted[service]?.count ?? 0) * 2 < voters else { return nil }
+    let voters = fleet.voters(on: records[index], policy: records[index].policy)
+    guard (doubted[service]?.count ?? 0) * 2 < voters.count else { return nil }
     if isFirst {
       for place in records[index].hosts.indices {
         let other = records[index].hosts[place]

@@ -213,3 +213,14 @@ package struct FenceAcquisition: Sendable {
     return ask()
   }
 }
+
+extension Fleet {
+  /// The hosts whose majority gives the fence of a service: every one that it may use or has used.
+  func voters(on known: ServiceRecord?, policy: ServicePolicy?) -> [Host] {
+    let labels = policy?.placement.require ?? [:]
+    return hosts.filter { host in
+      if known?.instances.contains(where: { $0.host == host.name }) ?? false { return true }
+      return host.slots > 0 && labels.allSatisfy { host.labels[$0.key] == $0.value }
+    }
+  }
+}

@@ -89,15 +89,6 @@ struct FenceTaker: Sendable {
 
   private var policy: ServicePolicy? { request.initial ?? engine.record(request.service)?.policy }
 
-  /// Every host that the service may use or has used.
-  private func hosts(_ known: ServiceRecord?) -> [Host] {
-    let labels = policy?.placement.require ?? [:]
-    return runner.fleet.hosts.filter { host in
-      if known?.instances.contains(where: { $0.host == host.name }) ?? false { return true }
-      return host.slots > 0 && labels.allSatisfy { host.labels[$0.key] == $0.value }
-    }
-  }
-
   /// Those of its route, and those that the record knows. Where the record is lost and instances run, any may have its table, and a copy.
   private func gateways(_ known: ServiceRecord?, _ hosts: [(HostName, ClaimAnswer<HostFact>)]) -> [GatewayID] {
     let view = engine.view(for: request.service)
@@ -118,7 +109,7 @@ struct FenceTaker: Sendable {
   private func ask(_ fence: Fence, _ known: ServiceRecord?, overruling: [HostName]) async -> [(HostName, ClaimAnswer<HostFact>)] {
     let ports = runner.ports
     let range = policy?.ports ?? PortRange(from: 20_000, to: 20_999)
-    let hosts = hosts(known)
+    let hosts = runner.fleet.voters(on: known, policy: policy)
     if hosts.isEmpty { return [] }
     let (answers, send) = AsyncStream.makeStream(of: (place: Int, answer: ClaimAnswer<HostFact>)?.self)
     let tasks = hosts.enumerated().map { place, host in

@@ -180,9 +180,14 @@ import Testing
   }
 
   @Test func `one host's word that another controller acts is asked of the others, and believed with theirs`() throws {
-    let hosts = ["a1", "a2", "a3"].map { Host(name: HostName($0), rack: "r", address: "10.0.0.\($0.last!)", slots: 4) }
+    var hosts = ["a1", "a2", "a3"].map {
+      Host(name: HostName($0), rack: "r", address: "10.0.0.\($0.last!)", slots: 4, labels: ["disk": "ssd"])
+    }
+    // Those that it may not use have no say.
+    hosts += (4...9).map { Host(name: HostName("a\($0)"), rack: "r", address: "10.0.0.\($0)", slots: 4) }
     var policy = EngineTests.policy()
     policy.replicas = 3
+    policy.placement.require = ["disk": "ssd"]
     var engine = Engine(
       fleet: Fleet(name: "test", racks: [Rack(name: "r", hosts: hosts)]), gateways: [], records: [ServiceRecord(policy: policy)],
       cordons: [])
@@ -190,7 +195,7 @@ import Testing
       let holder = Fence(owner: "eve@there:7", epoch: 9)
       return .input("shop", .outcome(attempt: attempt.id, .failed(Failure(.fenced, "a newer fence stands", holder: holder))))
     }
-    let facts = hosts.map { Engine.Event.input("shop", .host(HostFact(host: $0.name, generation: 1))) }
+    let facts = hosts.prefix(3).map { Engine.Event.input("shop", .host(HostFact(host: $0.name, generation: 1))) }
     let began = engine.handle(
       [.acquired("shop", Fence(owner: "a", epoch: 1))] + facts + [.input("shop", .command(EngineTests.apply(1, policy)))], now: .zero,
       wall: WallTime(milliseconds: 0))
