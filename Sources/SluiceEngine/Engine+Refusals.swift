@@ -24,12 +24,7 @@ extension Engine {
 
   /// A service in the middle of a rollout, with users at both of its releases, goes on under no other name; nor does one of which two never run
   /// at once, while it runs.
-  func isTooEarly(_ command: Command) -> Refusal? {
-    guard case .apply(let policy, _, _, _, _, _) = command.verb else { return nil }
-    return isTooEarly(policy)
-  }
-
-  private func isTooEarly(_ policy: ServicePolicy) -> Refusal? {
+  func isTooEarly(_ policy: ServicePolicy) -> Refusal? {
     guard let former = policy.formerly, record(policy.name)?.takeover != .done, let predecessor = record(former) else { return nil }
     let runsAlone = [policy, predecessor.policy].contains { if case .recreate = $0.strategy { true } else { false } }
     if runsAlone, predecessor.instances.contains(where: \.takesPlace) {

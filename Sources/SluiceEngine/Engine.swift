@@ -311,7 +311,8 @@ package struct Engine: Sendable {
     _ effects: inout [Effect]
   ) {
     guard let before = record(service) else { return }
-    if let refusal = Self.misses(command, before) ?? isTooEarly(command) {
+    let early: Refusal? = if case .apply(let policy, _, _, _, _, _) = command.verb { isTooEarly(policy) } else { nil }
+    if let refusal = Self.misses(command, before) ?? early {
       return effects.append(.refuse(service, command: command.id, refusal))
     }
     refreshOccupancy(for: service)

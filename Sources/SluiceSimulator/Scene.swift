@@ -7,7 +7,8 @@ import SluiceRollout
 /// What befalls a host or a gateway befalls it for every service: `Simulation.onEachScene`.
 struct Scene {
   let index: Int
-  let plan: Scenario.Plan
+  /// The operator changes it where nothing else goes on.
+  var plan: Scenario.Plan
   var hosts: [HostName: SimulatedHost] = [:]
   var gateways: [GatewayID: SimulatedGateway] = [:]
 
@@ -59,6 +60,10 @@ struct Scene {
 
   /// Since when no controller has been heard by a gateway; nil: it is.
   var unheardSince: [GatewayID: Int64] = [:]
+  /// The gateways that no user reaches, an operator has said: also where the service has left them, and the record forgotten them.
+  var excluded: Set<GatewayID> = []
+  /// The table that a gateway had when an operator last said that users come through it again.
+  var includedWith: [GatewayID: Revision] = [:]
   /// When the newest news of each gateway arrives.
   var newsAt: [GatewayID: Int64] = [:]
   /// When the newest counts of each gateway arrive.

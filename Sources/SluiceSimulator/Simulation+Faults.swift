@@ -238,7 +238,10 @@ extension Simulation {
       let settle = operatorCommand("typed-\(verb)-\(time)", .settle(cause: verb, overrideFloor: false))
       if engine != nil { feed(scenes.map { .input($0.service, .command(settle)) }) }
       return
-    case "exclude", "include": command = .exclude(edge, verb == "exclude")
+    case "exclude": command = .exclude(edge, true)
+    case "include":
+      scene.includedWith[edge] = scene.gateways[edge]?.revision
+      command = .exclude(edge, false)
     default: command = .scale(scene.plan.policy.replicas + 1)
     }
     let typed = operatorCommand("typed-\(verb)-\(time)", command)

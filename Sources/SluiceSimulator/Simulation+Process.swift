@@ -224,11 +224,26 @@ extension Simulation {
     let isStuck = scene.operatorActs > 6
     // There is no room for the number that was asked for.
     if isStuck, let scale = record.scale, scale > record.policy.replicas { return .scale(record.policy.replicas) }
+    // Drained hosts are its only place.
+    if isStuck, failure.message.hasPrefix("no eligible host"), !cordons.hosts.isEmpty {
+      for host in cordons.hosts { say(isDrained: false, host) }
+      return .retry
+    }
     // What faults have left may be too crooked for it.
     if isStuck, failure.remedy.contains("rackLossFloor"), !scene.isRackLossAllowed,
       let release = record.noWayBack == nil ? record.stable?.release : wanted, let number = scenarioRelease(release, in: record)
     {
       scene.isRackLossAllowed = true
+      return applied(number)
+    }
+    // The stable release is down, and what it leaves is too little for steps.
+    if isStuck, failure.remedy.contains("--full") { return .promote(full: true) }
+    // There is room for no other one before an old one has gone.
+    if isStuck, failure.remedy.contains("maxUnavailable: 1"), case .rolling(var rolling) = scene.plan.policy.strategy,
+      let release = record.noWayBack == nil ? record.stable?.release : wanted, let number = scenarioRelease(release, in: record)
+    {
+      rolling.maxUnavailable = .count(1)
+      scene.plan.policy.strategy = .rolling(rolling)
       return applied(number)
     }
     // One that has mended it already is tried again too, before the next is brought.

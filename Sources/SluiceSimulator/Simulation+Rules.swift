@@ -8,6 +8,9 @@ extension Simulation {
   mutating func checkDecision(_ before: ServiceRecord, _ after: ServiceRecord, _ events: [Engine.Event]) {
     checkConclusions(before)
     checkConclusions(after)
+    for state in after.gateways where state.excluded != scene.excluded.contains(state.id) {
+      if state.excluded { scene.excluded.insert(state.id) } else { scene.excluded.remove(state.id) }
+    }
     guard let rollout = after.rollout ?? before.rollout else { return }
     checkCounts(before, after, rollout)
     checkMemory(after)
@@ -83,7 +86,7 @@ extension Simulation {
 
   /// The gateways that users come through.
   func counted(_ record: ServiceRecord) -> [GatewayID] {
-    processes.filter { !(record.gateway($0)?.excluded ?? false) }
+    processes.filter { !(record.gateway($0)?.excluded ?? scene.excluded.contains($0)) }
   }
 
   /// Instances that users are really served by, and the controller has heard that they are: at every gateway, or, where two releases are kept
@@ -142,7 +145,7 @@ extension Simulation {
 
   /// Rule 3: no gateway may still route to what is stopped, and what it admitted is answered or out of time.
   mutating func checkStop(_ number: Int, _ record: ServiceRecord) {
-    for id in processes where !(record.gateway(id)?.excluded ?? false) {
+    for id in counted(record) {
       guard let gateway = scene.gateways[id] else { continue }
       // Of one that is down while the record is lost nobody knows what it routes.
       let isUnknown = scene.stateWasLost && !gateway.answers && record.gateway(id) == nil
@@ -162,6 +165,8 @@ extension Simulation {
       if scene.stateWasLost, record?.gateway(id) == nil { continue }
       // Nobody waits for one that the route has left, and that is away.
       if let state = record?.gateway(id), state.departure?.stage == .over, !state.reach.isReachable { continue }
+      // What one that was excluded still has was given on meanwhile: nothing better is to be had before it takes a table again.
+      if let included = scene.includedWith[id], included == scene.gateways[id]?.revision { continue }
       let clash = scene.gateways[id]?.content?.targets.first {
         // One that a host has made up takes no request, and no place.
         $0.instance != instance.number && $0.instance < RecordLimits.numberTold && $0.address == instance.address

@@ -100,8 +100,18 @@ package struct RouteLedger: Hashable, Sendable {
   }
 
   /// Carries out what is waited for and can be: a route goes over when its new service serves, or nothing stands behind its old one. An old one
-  /// whose targets only fail keeps it meanwhile: they may come back before the new one is well.
+  /// whose targets only fail keeps it meanwhile: they may come back before the new one is well. One behind which nothing stands any more, since
+  /// it goes back, gives it to the one it took it from, if that still stands.
   private mutating func settle() {
+    for service in claims.keys.sorted() {
+      guard let claim = claims[service], !claim.stands, let former = claim.takesFrom, let standing = claims[former], standing.stands else {
+        continue
+      }
+      for route in claim.routes where owners[route] == service && standing.routes.contains(route) {
+        owners[route] = former
+        awaited[service, default: []].insert(route)
+      }
+    }
     for service in awaited.keys.sorted() {
       for route in (awaited[service] ?? []).sorted() {
         guard let owner = owners[route], owner != service else {

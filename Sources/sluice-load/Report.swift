@@ -31,7 +31,8 @@ enum Report {
     }
     for (name, release) in summary.releases.sorted(by: { $0.value.firstMilliseconds < $1.value.firstMilliseconds }) {
       let span = "from \(clock(release.firstMilliseconds)) to \(clock(release.lastMilliseconds))"
-      lines.append("release \(name): \(release.answered) answers, \(release.errors) errors, \(span), \(release.hosts.count) hosts")
+      let hosts = release.hosts.count == 1 ? "1 host" : "\(release.hosts.count) hosts"
+      lines.append("release \(name): \(release.answered) answers, \(release.errors) errors, \(span), \(hosts)")
     }
     for (name, kind) in summary.kinds.sorted(by: { $0.key < $1.key }) {
       lines.append("\(name): \(kind.requests) requests, \(kind.answered) answered, lost \(kind.lost), \(times(kind.latency))")

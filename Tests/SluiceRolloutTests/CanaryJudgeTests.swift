@@ -121,6 +121,8 @@ import Testing
     try bench.command(.promote(full: false))
     bench.run { $0.open.isEmpty }
     #expect(bench.record.rollout?.step?.index == 0)
+    let unheard = GatewayID(gateway: "edge", host: "g1")
+    #expect(bench.record.rollout?.gate == .counts(step: 1, unheard), "it waits for counts, not for a verdict")
     try report(&bench, 400, failed: 60, stable: 5_000)
     #expect(bench.record.rollout?.direction.isForward == false)
     bench.run()

@@ -248,6 +248,23 @@ import Testing
     #expect(!bench.record.attempts.contains { isHook($0.action) })
   }
 
+  @Test func `nor does one for a hook that only tells`() throws {
+    var bench = try Bench.released(Bench.policy { $0.hooks = [.failed: "tell"] })
+    try bench.apply(2)
+    bench.run { $0.open.contains { isCheck($0.action) } }
+    bench.end(try bench.attempt(isCheck), .failed(Failure(.readiness, "status 500")))
+    #expect(bench.open.contains { isHook($0.action) })
+    try bench.command(.pause)
+    for _ in 0..<20 {
+      guard let next = bench.open.first(where: { !isHook($0.action) }) else { break }
+      bench.end(next, bench.answer(next))
+    }
+    #expect(bench.record.rollout?.gate == .paused(by: "anna"))
+    bench.pass(.minutes(10))
+    #expect(bench.kinds().contains("hook-failed") && bench.record.rollout?.hooks.isEmpty == true)
+    #expect(!bench.record.attempts.contains { isHook($0.action) }, "it is not run again and again")
+  }
+
   @Test func `an instance that no gateway reaches condemns its release only when its host is there`() throws {
     for answers in [true, false] {
       var bench = try Bench.released(Bench.policy())

@@ -105,4 +105,56 @@ import Testing
     #expect(bench.record.rollout == nil, "it waits at \(String(describing: bench.record.rollout?.gate))")
     #expect(bench.record.instances.map(\.number) == [1, 2])
   }
+
+  @Test func `a fix that supersedes one of which nothing is left gets its users, also where the stable release is dead`() throws {
+    var bench = try Bench.released(
+      CanaryTests.policy([CanaryStep(users: BasisPoints(2_000), approve: true)], replicas: 1), slots: 6)
+    bench.unhealthy = [1]
+    bench.ended[1] = Downtime(isTriedAgain: false, end: EndedFact(.unsupervised))
+    bench.takeAgain()
+    try bench.apply(2)
+    bench.run { if case .approval? = $0.record.rollout?.gate { true } else { false } }
+    bench.unhealthy.insert(2)
+    try bench.apply(3)
+    bench.run { if case .approval? = $0.record.rollout?.gate { true } else { false } }
+    #expect(bench.record.rollout?.audience?.release == ReleaseNumber(3))
+    #expect(bench.record.table.content?.split?.release == ReleaseNumber(3), "its step begins")
+  }
+
+  @Test func `where the stable release has too few, the users of a superseded canary go straight to the new one`() throws {
+    var bench = try CanaryTests.released([CanaryStep(users: BasisPoints(2_000), approve: true)], replicas: 2)
+    try bench.apply(2)
+    bench.run { if case .approval? = $0.record.rollout?.gate { true } else { false } }
+    bench.unhealthy = [1]
+    bench.ended[1] = Downtime(isTriedAgain: false, end: EndedFact(.exited, exitStatus: 0))
+    bench.takeAgain()
+    try bench.apply(3)
+    var served: [Int] = []
+    bench.run { bench in
+      served.append(bench.serving.count)
+      if case .approval? = bench.record.rollout?.gate { return true }
+      return false
+    }
+    #expect(served.allSatisfy { $0 >= 2 }, "the floor is kept: \(served)")
+    #expect(bench.record.table.content?.split?.release == ReleaseNumber(3) && bench.record.rollout?.audience?.salt == "shop/3")
+    bench.run(steps: 20)
+    #expect(bench.record.instances.allSatisfy { $0.release != ReleaseNumber(2) }, "the superseded canary goes then")
+  }
+
+  @Test func `a canary that has stopped goes on when it is promoted in full`() throws {
+    var bench = try Bench.released(
+      CanaryTests.policy([CanaryStep(users: BasisPoints(2_000), approve: true)], replicas: 2) { $0.onFailure = .pause }, slots: 6)
+    try bench.apply(2)
+    bench.run { $0.open.contains { isCheck($0.action) } }
+    for _ in 0..<8 {
+      guard bench.record.rollout?.stoppedBy == nil, let check = bench.open.first(where: { isCheck($0.action) }) else { break }
+      bench.end(check, .failed(Failure(.start, "the licence server is away")))
+      bench.run { $0.open.contains { isCheck($0.action) } || $0.record.rollout?.stoppedBy != nil }
+    }
+    #expect(bench.record.rollout?.gate?.description.contains("the licence server is away") == true)
+    try bench.command(.promote(full: true))
+    bench.run()
+    #expect(bench.record.ended?.result == .succeeded && bench.serving.count == 2)
+    #expect(bench.record.instances.allSatisfy { $0.release == ReleaseNumber(2) })
+  }
 }

@@ -50,6 +50,19 @@ import Testing
     #expect(bench.record.ended?.result == .succeeded && !bench.sent.contains(where: isStop))
   }
 
+  @Test func `users have nobody to follow while what is new comes up: their time counts from when it serves`() throws {
+    var bench = try moving()
+    try bench.command(.stop)
+    bench.run()
+    bench.sent = []
+    try bench.apply(2) { $0.route = Route(gateway: "front") }
+    bench.unhealthy = [4, 5, 6]
+    bench.run(steps: 200) {
+      $0.open.isEmpty && $0.record.table.content?.targets.isEmpty == false && $0.record.gateway(new)?.revision != nil
+    }
+    #expect(bench.record.gateway(old)?.departure?.stage == .open(since: nil))
+  }
+
   @Test func `what the old gateway has in flight is finished before it forgets the route`() throws {
     var bench = try moving()
     bench.sent = []

@@ -115,4 +115,20 @@ import Testing
     #expect(bench.record.ended?.result == .rolledBack && bench.serving.count == 2)
     #expect(bench.record.instances.allSatisfy { $0.release == ReleaseNumber(1) })
   }
+
+  @Test func `a gateway that is included with a table from long ago, and refuses the new ones, keeps nobody from going back`() throws {
+    var bench = try Bench.released(Bench.policy(), gateways: 2)
+    let second = GatewayID(gateway: "edge", host: "g2")
+    bench.refusesRelease = (second, ReleaseNumber(2))
+    try bench.apply(2)
+    try bench.command(.exclude(second, true))
+    bench.run { $0.record.instances.count { $0.release == ReleaseNumber(2) && $0.isServing } == 2 && $0.record.rollout?.wave?.number == 3 }
+    try bench.command(.exclude(second, false))
+    #expect(bench.record.gateway(second)?.joins == true, "its word counts once it has found well what serves")
+    try bench.command(.abort)
+    bench.run()
+    #expect(bench.record.ended?.result == .rolledBack && bench.serving.count == 3, "\(bench.kinds())")
+    #expect(bench.record.instances.allSatisfy { $0.release == ReleaseNumber(1) })
+    #expect(bench.record.gateways.allSatisfy { $0.joins == nil && $0.revision == bench.record.table.revision })
+  }
 }

@@ -143,6 +143,29 @@ import Testing
     #expect(bench.sent.contains(.removeTable(GatewayID(gateway: "edge", host: "g1"))))
   }
 
+  @Test func `what is found again of a first release that failed is stopped without a table: its route may be another's`() throws {
+    var bench = Bench(Bench.policy { $0.failureBudget = .count(0) })
+    bench.take(epoch: 1)
+    try bench.apply(1)
+    bench.unhealthy = [3]
+    bench.run { $0.serving.count == 2 }
+    bench.tell(.hostUnreachable("a1", "no route"))
+    bench.run()
+    bench.sent = []
+    let lost = bench.record.instances[0]
+    // The gateway does not answer the controller that hears of the host again.
+    bench.silent = [GatewayID(gateway: "edge", host: "g1")]
+    bench.take(epoch: 2)
+    bench.tell(.gatewayUnreachable(GatewayID(gateway: "edge", host: "g1"), "no route"))
+    bench.tell(
+      .host(
+        HostFact(
+          host: "a1", generation: 9, instances: [InstanceFact(number: lost.number, port: lost.port, running: true)], releases: [])))
+    bench.run()
+    #expect(bench.sent.contains(.stop("a1", instance: lost.number)) && !bench.sent.contains(where: isTable), "\(bench.sent)")
+    #expect(bench.record.instances.isEmpty && bench.record.table.isEmpty)
+  }
+
   @Test func `with a host that cannot be reached its route is away, and it can be removed once the host is back`() throws {
     var bench = try Bench.released(Bench.policy())
     bench.tell(.hostUnreachable("a1", "no route"))

@@ -101,6 +101,23 @@ import Testing
     #expect(ledger.owner(of: Self.users) == "store")
   }
 
+  @Test func `a new service that goes back before the old one is gone gives it the route in the same moment`() throws {
+    var ledger = try Self.ledger()
+    try ledger.claim("store", Self.claim(from: "shop"))
+    #expect(ledger.owner(of: Self.users) == "store")
+    try ledger.claim("store", Self.claim(from: "shop", stands: false, serves: false))
+    #expect(ledger.owner(of: Self.users) == "shop" && ledger.lost(by: "store").map(\.awaited) == [true])
+    // It may come again.
+    try ledger.claim("store", Self.claim(from: "shop", serves: false))
+    #expect(ledger.owner(of: Self.users) == "shop")
+    let moved = ledger.note("store", serves: true)
+    #expect(moved && ledger.owner(of: Self.users) == "store")
+    // Where the old one is on its way out too, nothing changes hands.
+    try ledger.claim("shop", Self.claim(stands: false, serves: false))
+    try ledger.claim("store", Self.claim(from: "shop", stands: false, serves: false))
+    #expect(ledger.owner(of: Self.users) == "store")
+  }
+
   @Test func `what is given up goes to whoever asks for it too`() throws {
     var ledger = try Self.ledger()
     try ledger.claim("store", Self.claim(from: "shop"))

@@ -236,9 +236,12 @@ package struct Rehearsal: Sendable {
     }
     if let record = engine.record(service) {
       // An analysis is taken to be sure at once.
-      if case .analysis? = record.rollout?.gate {
+      switch record.rollout?.gate {
+      case .analysis:
         hear(record)
         promote()
+      case .counts: hear(record)
+      default: break
       }
       noteStep(record)
       measure(record)

@@ -311,7 +311,11 @@ extension Absorber {
     guard record.gateway(id) != nil else {
       throw Refusal("\(id) is no gateway of \(record.service)", remedy: "sluice gateway status lists them")
     }
-    changeGateway(id) { $0.excluded = excluded }
+    changeGateway(id) {
+      // What it has and finds is from before: its word counts once it has found well what serves, as that of one that is new to the route.
+      if $0.excluded, !excluded, $0.departure == nil { $0.joins = true }
+      $0.excluded = excluded
+    }
     // Its users count again: what drains has its whole time from here on.
     for index in record.instances.indices {
       if !excluded, case .draining(let revision, _) = record.instances[index].phase {

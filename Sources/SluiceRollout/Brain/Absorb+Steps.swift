@@ -64,18 +64,20 @@ extension Absorber {
         "the rollout of \(record.service) is in no step: it goes on by itself",
         remedy: "sluice status \(record.service) shows how far it is")
     }
+    if !full, step.stage != .holding {
+      throw Refusal(
+        "step \(step.index + 1) is not reached yet: its instances are being started",
+        remedy: "sluice status \(record.service) --watch; or sluice rollout promote \(record.service) --full")
+    }
     record.rollout?.pausedBy = nil
     record.rollout?.interrupted = false
+    // Whoever promotes has seen why it stopped.
+    record.rollout?.stoppedBy = nil
     record.rollout?.progressAt = record.activeTime
     if full {
       // Users follow the capacity from here on; who has the new release keeps it.
       record.rollout?.step = nil
       return note(.warning, "promoted", "\(command.by) promotes release \(rollout.goal.release ?? ReleaseNumber(0)) to all users")
-    }
-    guard step.stage == .holding else {
-      throw Refusal(
-        "step \(step.index + 1) is not reached yet: its instances are being started",
-        remedy: "sluice status \(record.service) --watch; or sluice rollout promote \(record.service) --full")
     }
     record.rollout?.step?.promoted = true
     note(.info, "promoted", "\(command.by) ends step \(step.index + 1) (\(plan.share))")

@@ -38,7 +38,8 @@ extension ServiceRecord {
     let isMoved = share != audience.share
     if isMoved { self.rollout?.audience?.share = share }
     let remains = instances.contains { $0.release != stable && $0.phase != .lost && (!isForward || $0.release == audience.release) }
-    if share == .nobody, !remains {
+    // What is gone has no users, also where the stable release could not take them back.
+    if !remains {
       let salt = rollout.salt(of: service)
       let next = rollout.goal.release.map { Audience(release: $0, share: .nobody, salt: salt) }
       self.rollout?.audience = isForward && rollout.step != nil ? next : nil

@@ -19,8 +19,11 @@ struct Conformity {
 
   /// The same, where its host's place in the fleet is known.
   func holds(_ instance: Instance, on host: Int) -> Bool {
-    isAsAsked(instance) && host != FleetMap.nowhere && places.allow(host)
+    isAsAsked(instance) && allows(host)
   }
+
+  /// Whether an instance may stay on the host with that place in the fleet.
+  func allows(_ host: Int) -> Bool { host != FleetMap.nowhere && places.allow(host) }
 
   /// The same, whatever host it is on.
   func isAsAsked(_ instance: Instance) -> Bool {

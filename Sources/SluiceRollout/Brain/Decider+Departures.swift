@@ -146,9 +146,12 @@ extension Decider {
   private var usersMayFollow: Bool {
     let stay = view.processes(of: policy.route).compactMap { record.gateway($0) }.filter { !$0.excluded }
     guard !stay.isEmpty, !record.table.isEmpty else { return false }
+    let serving = servingUsers
+    // What comes up has nobody to follow it yet.
+    if serving.isEmpty, record.instances.contains(where: { $0.condemned == nil && $0.takesPlace }) { return false }
     return stay.allSatisfy { gateway in
       guard gateway.reach.isReachable, gateway.revision == record.table.revision else { return false }
-      return servingUsers.allSatisfy { gateway.verdict(on: $0) == .healthy }
+      return serving.allSatisfy { gateway.verdict(on: $0) == .healthy }
     }
   }
 }

@@ -46,13 +46,6 @@ extension Decider {
     guard rollout.pausedBy == nil || rollout.wave != nil || record.openAttempt(on: .hook) != nil else { return }
     let deadline = rollout.progressAt + policy.progressDeadline
     guard now >= deadline else { return wake(at: deadline) }
-    if let call = rollout.hooks.first, !call.decides, rollout.stage == .postDeploy || rollout.stage == .closing {
-      // Whom it would have told is not worth a rollout that has reached its end.
-      note(.failure, "hook-failed", "\(call.point.rawValue): did not end within \(policy.progressDeadline) (progressDeadline)")
-      abandon(.hook)
-      record.rollout?.hooks.removeFirst()
-      return progress()
-    }
     let gate = rollout.gate ?? refusedTable
     let waited = gate.map { "; its gate: \($0.description)" } ?? joining.map { "; \(unmet(by: $0))" } ?? ""
     let failure = Failure(
@@ -64,6 +57,17 @@ extension Decider {
     } else {
       record.rollout?.stoppedBy = failure
     }
+  }
+
+  /// Whom it would have told is worth no wait, also while the rollout is paused.
+  mutating func giveUpHangingHook(_ call: HookCall) {
+    guard let hook = record.openAttempt(on: .hook) else { return }
+    let deadline = hook.openedAt + policy.progressDeadline
+    guard now >= deadline else { return wake(at: deadline) }
+    note(.failure, "hook-failed", "\(call.point.rawValue): did not end within \(policy.progressDeadline) (progressDeadline)")
+    abandon(.hook)
+    record.rollout?.hooks.removeFirst()
+    progress()
   }
 
   /// Where a rollout stands still, its hook may still come to its end, but nobody waits longer for it than for anything else. It is due again
@@ -157,7 +161,7 @@ extension Decider {
   }
 
   /// Ends what the last wave had begun, as far as the new goal does not want it: what drains and is wanted goes back in, what serves no
-  /// users and is not wanted goes.
+  /// users and is of another release goes. What only is where it should not be has a wave that finds it another place.
   mutating func unwind(to goal: Goal, goesBack: Bool) {
     for instance in record.instances {
       var wanted = instance
@@ -167,16 +171,23 @@ extension Decider {
       case .stopping, .retired, .lost: continue
       case .reserved, .starting, .checking, .warming, .serving: break
       }
-      var conforms = Conformity(record: record, view: view, goal: goal, goesBack: goesBack).holds(wanted)
+      let conformity = Conformity(record: record, view: view, goal: goal, goesBack: goesBack)
+      var conforms = conformity.holds(wanted)
       // By steps, the stable pool is kept, and made whole, beside the new one.
       if !goesBack, let rollout = record.rollout, rollout.step != nil {
         conforms = conforms || Conformity(record: record, view: view, goal: rollout.origin, goesBack: true).holds(wanted)
       }
       if conforms, instance.condemned != .failed {
         change(instance.number) { $0.condemned = nil }
-      } else if instance.condemned == nil, !record.serves(instance), !record.mayServe(instance, gateways: requiredGateways),
-        !isInService(instance)
-      {
+        continue
+      }
+      switch (instance.release == goal.release, wanted.phase) {
+      case (true, .serving): continue
+      case (true, .warming) where !conformity.allows(view.map.index(of: instance.host) ?? FleetMap.nowhere): continue
+      default: break
+      }
+      let mayServe = record.serves(instance) || record.mayServe(instance, gateways: requiredGateways)
+      if instance.condemned == nil, !mayServe, !isInService(instance) {
         change(instance.number) { $0.condemned = .stale }
       }
     }

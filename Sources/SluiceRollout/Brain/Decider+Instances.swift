@@ -211,8 +211,11 @@ extension Decider {
 
   private func mayBeRouted(_ instance: Instance) -> Bool {
     if record.isRouted(instance.number) { return true }
+    // Its route is nobody's, and may be another's by now: a gateway that has said that it forgot the service has forgotten it.
+    let isForgotten = record.claim == nil && record.table.isEmpty && record.table.revision.version > 0
     return routingGateways.contains { id in
-      guard let gateway = record.gateway(id), gateway.heard == true else { return true }
+      guard let gateway = record.gateway(id) else { return true }
+      guard gateway.heard == true else { return !isForgotten || gateway.revision != nil }
       return gateway.target(instance.number) != nil
     }
   }

@@ -32,6 +32,8 @@ extension Decider {
     else {
       return false
     }
+    // No users come through it yet: what it has from before it was excluded is in nobody's way.
+    if state.joins == true { return true }
     return state.targets.allSatisfy { fact in record.table.content?.target(fact.instance).map { !$0.draining } ?? false }
   }
 

@@ -23,6 +23,7 @@ extension Decider {
     if let call = rollout.hooks.first {
       open(.hook(call.point, wave: call.wave))
       if rollout.hooks.contains(where: \.decides) { return guardDeadline() }
+      giveUpHangingHook(call)
     }
     switch rollout.stage {
     case .preparing:
@@ -300,10 +301,10 @@ extension Decider {
 
   /// Rules 1 and 4, on the state after the instance has gone.
   private mutating func allowsTaking(_ instance: Instance) -> Bool {
-    guard let goal = record.rollout?.goal, record.rollout?.overridesFloor == false, goal.release != nil else { return true }
+    guard let rollout = record.rollout, !rollout.overridesFloor, rollout.goal.release != nil else { return true }
     // Where a gateway is silent, it is the gateway that is waited for.
     if requiredGateways.contains(where: { isSilent($0) }) { return false }
-    let bounds = record.rollout?.bounds(policy.strategy) ?? policy.strategy.rules.bounds(replicas: goal.replicas)
+    let bounds = rollout.bounds(policy.strategy)
     let serving = record.serving
     let left = serving.count - (record.serves(instance) ? 1 : 0)
     if left < bounds.floor {
@@ -312,7 +313,7 @@ extension Decider {
     }
     // Where a rack is lost, that is the loss which the floor is for: what is left stands, and no second loss is planned for.
     if let share = manner.rackLossFloor, !view.fleet.racks.contains(where: record.isLost) {
-      let least = share.roundedUp(of: goal.replicas)
+      let least = share.roundedUp(of: rollout.goal.replicas)
       let stay = serving.filter { record.instances[$0].number != instance.number }
       let inRack = view.map.countByRack(record.instances, at: stay)
       // What is lost with its own rack anyway makes that loss no worse.

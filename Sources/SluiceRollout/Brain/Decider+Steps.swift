@@ -5,20 +5,23 @@ extension Decider {
 
   /// The pools of the step are complete: its share is decided, made known, sent, and held for as long as the step says.
   mutating func holdStep(_ rollout: Rollout, _ plan: StepPlan) {
-    guard let step = rollout.step, let audience = rollout.audience, audience.release == rollout.goal.release else { return }
+    guard let step = rollout.step, let audience = rollout.audience, let release = rollout.goal.release else { return }
+    let isAnothers = audience.release != release
+    if isAnothers, !rollout.takesOver(plan) { return }
     switch step.stage {
     case .filling:
-      guard isWell(audience.release) else { return }
+      guard isWell(release) else { return }
       change { $0.stage = .recording }
       progress()
     case .recording:
       // Another controller that goes on from a copy is to know where users were sent: see the outcome of `replicate`.
       open(.replicate)
     case .holding:
-      if audience.share != plan.share {
-        guard isWell(audience.release) else { return change { $0.stage = .filling } }
-        record.rollout?.audience?.share = plan.share
-        note(.info, "split", "step \(step.index + 1): release \(audience.release) gets \(plan.share)")
+      if isAnothers || audience.share != plan.share {
+        guard isWell(release) else { return change { $0.stage = .filling } }
+        let salt = isAnothers ? rollout.salt(of: record.service) : audience.salt
+        record.rollout?.audience = Audience(release: release, share: plan.share, salt: salt)
+        note(.info, "split", "step \(step.index + 1): release \(release) gets \(plan.share)")
         if let words = record.stableIsDown { note(.warning, "stable-down", words) }
         return
       }
@@ -46,16 +49,16 @@ extension Decider {
     return !pool.isEmpty && pool.allSatisfy(\.isServing)
   }
 
-  /// Whether a gateway that users come through has not told yet what it counted while nobody listened.
-  private func isUnheard(_ step: StepState) -> Bool { step.unheard.contains { requiredGateways.contains($0) } }
+  /// A gateway that users come through and that has not told yet what it counted while nobody listened.
+  private func unheard(_ step: StepState) -> GatewayID? { step.unheard.first { requiredGateways.contains($0) } }
 
   private mutating func wait(_ step: StepState, _ plan: StepPlan, since: Milliseconds) {
     let number = step.index + 1
     if let analysis = plan.analysis { askChecks(step, analysis) }
     if step.promoted {
       // The operator goes on without a verdict, but not before what was counted in a gap of control was judged.
-      guard plan.analysis == nil || !isUnheard(step) else {
-        record.rollout?.gate = .analysis(step: number, plan.share, until: since + plan.maxHold)
+      if plan.analysis != nil, let gateway = unheard(step) {
+        record.rollout?.gate = .counts(step: number, gateway)
         return
       }
       return nextStep(step)
@@ -68,7 +71,7 @@ extension Decider {
     if let why = step.asks { return ask(step, plan, why) }
     if let analysis = plan.analysis {
       // What was counted while nobody looked (`unheard`) belongs to the verdict too.
-      guard let state = record.rollout?.analysis, !isUnheard(step), state.verdict(analysis) == .pass else {
+      guard let state = record.rollout?.analysis, unheard(step) == nil, state.verdict(analysis) == .pass else {
         let last = since + plan.maxHold
         if now >= last { return ask(step, plan, "its analysis has had no verdict for \(plan.maxHold) (maxHold)") }
         record.rollout?.gate = .analysis(step: number, plan.share, until: last)

@@ -10,6 +10,15 @@ extension Rollout {
       floor: min(bounds.floor, stableWanted), cap: max(bounds.cap, stableWanted + wanted),
       surge: max(bounds.surge, strategy.rules.bounds(replicas: stableWanted).surge))
   }
+
+  /// Whether the users of a superseded release may go straight to the new one: its step gives it as many, and the stable release carries no more
+  /// than it does now.
+  func takesOver(_ plan: StepPlan) -> Bool {
+    guard let audience, audience.release != goal.release, case .users(let had) = audience.share, case .users(let gets) = plan.share else {
+      return false
+    }
+    return gets >= had
+  }
 }
 
 /// Plans the next wave of a rollout, whether it goes by steps or not, and all waves to its end.
@@ -45,16 +54,27 @@ struct RolloutPlanner {
     case let step: return step
     }
     if let failure { return .blocked(failure) }
+    let superseded = WavePlanner.Members.neither(stable, new)
     let others = planner(
-      Goal(release: nil, replicas: 0), .neither(stable, new), floor: record.instances.count { $0.release != stable && $0.release != new },
-      goesBack: false)
+      Goal(release: nil, replicas: 0), superseded, floor: record.instances.count { superseded.contains($0) }, goesBack: false)
+    let newPool = pool(of: new, replicas: plan.instances, floor: record.carriesUsers(new) ? plan.instances : 0, goesBack: false)
     switch others.next() {
     case .settled: break
-    case let step: return step
+    case let step:
+      // Where too few of the stable ones serve, those that are superseded carry the floor until the new ones do.
+      let serving = record.serving
+      let isHeld = serving.count <= rollout.bounds(record.policy.strategy).floor
+      guard isHeld, serving.contains(where: { superseded.contains(record.instances[$0]) }) else { return step }
+      switch newPool.next() {
+      case .wave(let replacements, let added) where !added.isEmpty: return .wave(replacements, added)
+      case .settled where rollout.takesOver(plan): return .settled
+      case .wave, .settled, .waits, .blocked: break
+      }
+      return step
     }
     // Users are on the new release and the old one only waits for them to come back: whatever is to be set right has time until then.
     if record.rollout?.audience?.share == .everybody { return .settled }
-    return pool(of: new, replicas: plan.instances, floor: record.carriesUsers(new) ? plan.instances : 0, goesBack: false).next()
+    return newPool.next()
   }
 
   private var replacing: WavePlanner {

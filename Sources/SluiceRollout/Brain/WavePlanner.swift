@@ -105,10 +105,13 @@ package struct WavePlanner {
   private func staysWhereItIs(_ leaving: [Int], missing: Int) -> Bool {
     guard let rollout = record.rollout, !rollout.goal.isSame(as: rollout.origin) || conforms.goesBack else { return false }
     guard missing == leaving.count else { return false }
-    return leaving.allSatisfy { place in
-      let instance = record.instances[place]
-      return instance.release == goal.release && record.serves(instance) && conforms.isAsAsked(instance)
-    }
+    return leaving.allSatisfy(isMoved)
+  }
+
+  /// Whether it goes because of where it is, and not for another release.
+  private func isMoved(_ place: Int) -> Bool {
+    let instance = record.instances[place]
+    return instance.release == goal.release && (conforms.isAsAsked(instance) || !conforms.allows(hosts[place]))
   }
 
   /// All is as the goal says, but for the spread: a rack that has more than `maxSkew` allows gives to those that have room again.
@@ -217,6 +220,8 @@ package struct WavePlanner {
           if !costsNothing { takeable -= 1 }
           placement.vacate(old)
           let new = missing > 0 ? place(near: old) : nil
+          // What has no better place, as on the last host, stays in the one that it has, sick or not.
+          if new == nil, missing > 0, planner.isMoved(old) { continue }
           if new != nil { missing -= 1 }
           append(Replacement(old: number(old), new: new?.number, order: .oldFirst), new, rack: itsRack)
         }

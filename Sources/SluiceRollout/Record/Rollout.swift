@@ -230,13 +230,15 @@ package enum Gate: Hashable, Codable, Sendable {
   case holding(step: Int, Audience.Share, until: Milliseconds)
   /// A step has lasted long enough, and its analysis has no verdict yet; it may take until that active time.
   case analysis(step: Int, Audience.Share, until: Milliseconds)
+  /// A step is to end, as an operator has said, and what a gateway counted while nobody listened is still to be judged.
+  case counts(step: Int, GatewayID)
   /// A step has lasted long enough and an operator is to say that it may end: why.
   case approval(step: Int, Audience.Share, String)
 
   /// Whether time or the world may open it without an operator.
   package var opensByItself: Bool {
     switch self {
-    case .gatewayUnreachable, .tableRefused, .servingFloor, .rackLossFloor, .holding, .analysis: true
+    case .gatewayUnreachable, .tableRefused, .servingFloor, .rackLossFloor, .holding, .analysis, .counts: true
     case .after(_, let goesOn): goesOn
     case .window(_, let opens): opens != nil
     case .paused, .failed, .interrupted, .approval, .task, .frozen: false
@@ -246,7 +248,7 @@ package enum Gate: Hashable, Codable, Sendable {
   /// Whether it ends by a time that is known: nobody loses patience with it.
   package var endsByTime: Bool {
     switch self {
-    case .holding, .analysis, .after: true
+    case .holding, .analysis, .counts, .after: true
     case .paused, .failed, .gatewayUnreachable, .tableRefused, .servingFloor, .rackLossFloor, .interrupted, .approval, .task, .window,
       .frozen:
       false
@@ -258,7 +260,8 @@ package enum Gate: Hashable, Codable, Sendable {
   package var isCounted: Bool {
     switch self {
     case .servingFloor, .rackLossFloor, .tableRefused: true
-    case .gatewayUnreachable, .paused, .failed, .interrupted, .holding, .analysis, .approval, .task, .after, .window, .frozen: false
+    case .gatewayUnreachable, .paused, .failed, .interrupted, .holding, .analysis, .counts, .approval, .task, .after, .window, .frozen:
+      false
     }
   }
 
@@ -284,6 +287,7 @@ package enum Gate: Hashable, Codable, Sendable {
     case .holding(let step, .everybody, _): "step \(step): all users are on the new release, the old one is kept for a while"
     case .holding(let step, let share, _): "step \(step): \(share) on the new release, for the time of the step"
     case .analysis(let step, let share, _): "step \(step): \(share) on the new release; its analysis has no verdict yet"
+    case .counts(let step, let gateway): "step \(step) ends once gateway \(gateway) has told what it counted while nobody listened"
     case .approval(let step, let share, let why):
       "step \(step): \(share) on the new release; \(why.isEmpty ? "" : "\(why); ")it goes on when you say so"
     }
@@ -297,6 +301,7 @@ package enum Gate: Hashable, Codable, Sendable {
     case .paused, .interrupted: "sluice rollout resume \(service)"
     case .holding, .approval: "sluice rollout promote \(service), or \(back)"
     case .analysis: "sluice rollout why \(service) shows what it lacks; sluice rollout promote \(service) goes on without it"
+    case .counts(_, let gateway): "sluice gateway status \(gateway.host); where no user reaches it, sluice gateway exclude \(gateway.host)"
     case .after(let other, _): "sluice status \(other) shows how far that is; then sluice rollout resume \(service)"
     case .window: "sluice rollout resume \(service) when one is open; now: change windows and apply again"
     case .frozen: "sluice unfreeze \(service)"

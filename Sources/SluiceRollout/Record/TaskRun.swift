@@ -47,8 +47,10 @@ extension ServiceRecord {
   /// What an operator can type at the gate that the rollout stands at; nil at none.
   package var nextStep: String? {
     guard let rollout, let gate = rollout.gate else { return nil }
-    return gate.remedy(
+    let remedy = gate.remedy(
       service: service, canGoBack: !rollout.direction.isForward || obstacle(backTo: rollout.origin.release) == nil)
+    guard case .servingFloor = gate, rollout.step != nil, rollout.direction.isForward else { return remedy }
+    return "\(remedy); sluice rollout promote \(service) --full replaces what is down without more steps"
   }
 
   /// Why `release` cannot be gone back to; nil where it can.

@@ -53,6 +53,11 @@ struct GatewayExclusion {
           console.complain(
             "gateway \(gateway.id) counts again for \(record.service) and does not answer (\(why)): it gets the tables when it does",
             remedy: "bring it back, then sluice gateway include \(gateway.id.host) again; rollouts of \(record.service) wait for it")
+        } else if let refusal = gateway.refusal, gateway.revision != record.table.revision {
+          waits = true
+          console.complain(
+            "gateway \(gateway.id) has an old table of \(record.service) and does not take the new one: \(refusal.failure.message)",
+            remedy: "keep users off it until that is put right and sluice gateway include \(gateway.id.host) says that it counts")
         } else {
           console.say("gateway \(gateway.id) counts again for \(record.service)")
         }
