@@ -114,6 +114,26 @@ import Testing
     #expect(bench.record.rollout == nil && bench.serving == [1, 2, 3], "\(bench.record.instances)")
   }
 
+  @Test func `after a take-over nothing that drains is stopped before each gateway was heard: it may have a newer table`() throws {
+    var bench = try Bench.released(Bench.policy())
+    let edge = GatewayID(gateway: "edge", host: "g1")
+    try bench.apply(2)
+    bench.inFlight = [1: 1]
+    bench.run { if case .draining(_, acknowledged: .some)? = $0.phase(1) { true } else { false } }
+    // This may be a copy: a controller whose record is lost may have gone back, and sent users to it again.
+    bench.open = []
+    bench.sent = []
+    bench.inFlight = [:]
+    bench.silent = [edge]
+    bench.take(epoch: 2)
+    bench.tell(.gatewayUnreachable(edge, "no route"))
+    bench.pass(.seconds(60))
+    #expect(!bench.sent.contains(where: isStop))
+    bench.silent = []
+    bench.tell(.gateway(bench.fact(edge)))
+    #expect(bench.sent.contains(.stop("a1", instance: 1)))
+  }
+
   @Test func `a drain's deadline begins anew with the word of a gateway that is included again`() throws {
     var bench = try Bench.released(Bench.policy(), gateways: 2)
     let edge = GatewayID(gateway: "edge", host: "g2")

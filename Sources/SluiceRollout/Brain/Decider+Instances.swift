@@ -233,7 +233,8 @@ extension Decider {
 
   /// Rule 3: acknowledged by every gateway, then nothing in flight at any, or the deadline, which counts from the acknowledgement.
   private mutating func drain(_ instance: Instance, revision: Revision, acknowledged: Milliseconds?) {
-    guard everyGateway({ ($0.revision.map { $0 >= revision } ?? false) || hasNeverLetIn(instance, $0) }) else {
+    // One that was not heard since the fence was taken may have had a newer table, of a controller whose record is lost.
+    guard everyGateway({ $0.heard == true && ($0.revision.map { $0 >= revision } ?? false) || hasNeverLetIn(instance, $0) }) else {
       // A gateway that counts again, or has started anew without it, may have let requests in: the deadline begins with its word.
       if acknowledged != nil { change(instance.number) { $0.phase = .draining(revision: revision, acknowledged: nil) } }
       return
