@@ -186,7 +186,7 @@ struct FenceTaker: Sendable {
     let search = CopySearch(fleet: runner.fleet.name, service: request.service, trust: trust, store: runner.ports.store)
     let found = await search.newest(of: copies, over: known?.revision)
     for event in found.events(of: request.service) { try runner.tell(event, of: request.service) }
-    return judge(found, known, foreignEpoch: machine.foreignEpoch, standing: standing).flatMap { record in
+    return judge(found, known, fence, foreignEpoch: machine.foreignEpoch, standing: standing).flatMap { record in
       // What runs on this machine is what this machine knows of, or was just given.
       let policies = (known?.policies ?? []) + [request.initial].compactMap(\.self)
       let whole = record.withLocalPrograms(of: policies) { trust.digest(of: $0) }
@@ -198,7 +198,7 @@ struct FenceTaker: Sendable {
   }
 
   private func judge(
-    _ found: CopySearch.Result, _ known: ServiceRecord?, foreignEpoch: UInt64, standing: Bool
+    _ found: CopySearch.Result, _ known: ServiceRecord?, _ fence: Fence, foreignEpoch: UInt64, standing: Bool
   ) -> Result<ServiceRecord, NotTaken> {
     switch RecordChoice.choose(
       service: request.service, known: known?.revision, copies: [found.believed].compactMap(\.self), foreignEpoch: foreignEpoch,
@@ -230,6 +230,6 @@ struct FenceTaker: Sendable {
           outcome: .refused(
             Refusal("\(request.service) has never been released in fleet \(runner.fleet.name)", remedy: "sluice apply -f PATH"))))
     }
-    return .success(ServiceRecord(policy: policy))
+    return .success(ServiceRecord(policy: policy, begunUnder: fence.epoch))
   }
 }

@@ -20,6 +20,8 @@ struct Scene {
   /// The next controller takes the fence from a live one.
   var takesOver = false
   var stateWasLost = false
+  /// When a record was last begun anew, because none was to be found.
+  var forgottenAt: Int64 = 0
   /// How often another one was found to hold the fence.
   var held = 0
   /// How often no record of what runs was found.

@@ -77,7 +77,7 @@ extension Simulation {
       if case .held = step { isHeldBySomebody() }
       return comesToNothing(&acting)
     }
-    guard var record = newestRecord(known, at: claimedGateways(known), foreignEpoch: acquisition.foreignEpoch) else {
+    guard var record = newestRecord(known, at: claimedGateways(known), fence, foreignEpoch: acquisition.foreignEpoch) else {
       note("no record of what runs is to be found")
       // What is told to the operator is that --take-over goes on from the newest copy there is.
       scene.unfound += 1
@@ -88,6 +88,7 @@ extension Simulation {
     if scene.takesOver {
       note("a colleague has taken over")
       (scene.takesOver, scene.stateWasLost) = (false, true)
+      if record.releases.isEmpty { scene.forgottenAt = time }
       store.put(record)
     }
     if sabotage == .saltChanges, let audience = record.rollout?.audience {

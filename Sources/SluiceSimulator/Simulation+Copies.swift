@@ -20,7 +20,9 @@ extension Simulation {
   // MARK: The newest
 
   /// The newest of the database's record and the copies that can be reached; nil where instances run and no record is found.
-  mutating func newestRecord(_ known: ServiceRecord?, at gateways: [GatewayID], foreignEpoch: UInt64) -> ServiceRecord? {
+  mutating func newestRecord(
+    _ known: ServiceRecord?, at gateways: [GatewayID], _ fence: Fence, foreignEpoch: UInt64
+  ) -> ServiceRecord? {
     let found = copiesInReach(gateways)
     let verifier = CopyVerifier.simulated(fleet: scenario.fleet.name, service: service)
     var copies: [(record: VerifiedRecord, isTampered: Bool)] = []
@@ -39,7 +41,7 @@ extension Simulation {
         violate("trust", "a copy that no controller has left is gone on from: \(copy.revision)")
       }
       newest = copy.record.withLocalPrograms(of: (known?.policies ?? []) + [scene.plan.policy], Self.hash)
-    case .none: newest = ServiceRecord(policy: scene.plan.policy)
+    case .none: newest = ServiceRecord(policy: scene.plan.policy, begunUnder: fence.epoch)
     case .stale: return nil
     }
     checkAge(newest, found)

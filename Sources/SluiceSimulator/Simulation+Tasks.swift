@@ -78,8 +78,10 @@ extension Simulation {
   /// It is run once for a release, unless it has failed, may be run again when it was cut off, or an operator has said so.
   private mutating func checkTask(_ release: ReleaseNumber, _ task: ReleaseTask, _ host: HostName) {
     defer { scene.mayRunAgain = false }
-    guard !scene.mayRunAgain, let last = scene.tasks.last(where: { $0.release == release }) else { return }
-    let isDone = scene.tasks.contains { $0.release == release && $0.hasEndedWell(by: time) }
+    // Of what ran before the record was begun anew nobody knows.
+    let runs = scene.tasks.filter { $0.release == release && $0.begins >= scene.forgottenAt }
+    guard !scene.mayRunAgain, let last = runs.last else { return }
+    let isDone = runs.contains { $0.hasEndedWell(by: time) }
     let isFailed = last.fails && !last.isCutOff && last.ends <= time
     if !isDone, isFailed || last.isCutOff && task.onInterrupted == .rerun { return }
     let state = isDone ? "has ended well" : last.isCutOff ? "was cut off" : "runs"
@@ -91,7 +93,8 @@ extension Simulation {
     guard !scene.plan.tasks.isEmpty, let rollout = after.rollout, let release = rollout.goal.release else { return }
     let former = before.rollout
     if former?.goal.release != release || former?.number != rollout.number {
-      for run in scene.tasks where run.release > release && run.begins <= time && planned(run.release, after)?.task.irreversible == true {
+      for run in scene.tasks where run.release > release && run.begins <= time && run.begins >= scene.forgottenAt {
+        guard planned(run.release, after)?.task.irreversible == true else { continue }
         violate("7", "\(rollout.cause) goes to release \(release), and the task of release \(run.release) cannot be undone")
       }
     }

@@ -177,6 +177,22 @@ import Testing
     #expect(bench.record.table.content?.split?.salt == "shop/2")
   }
 
+  @Test func `promoted while the host of its only instance is drained, its users find one of it all the while`() throws {
+    var bench = try Bench.released(
+      Self.policy([CanaryStep(users: BasisPoints(4_000), approve: true)], replicas: 2), racks: 2, slots: 4)
+    try bench.apply(2)
+    bench.run { if case .approval? = $0.record.rollout?.gate { true } else { false } }
+    let only = try #require(bench.record.instances.first { $0.release == ReleaseNumber(2) })
+    bench.cordon([only.host])
+    try bench.command(.promote(full: true))
+    bench.run { bench in
+      let left = bench.targets(draining: false).contains { bench.record.instance($0)?.release == ReleaseNumber(2) }
+      #expect(left, "table \(bench.record.table.revision) leaves none")
+      return bench.record.rollout == nil
+    }
+    #expect(bench.record.ended?.result == .succeeded && !bench.hosts.contains(only.host))
+  }
+
   @Test func `a newer release in mid-canary sends the users back before its own steps begin`() throws {
     var bench = try Self.released([CanaryStep(users: BasisPoints(5_000), hold: .minutes(5))])
     try bench.apply(2)

@@ -10,6 +10,14 @@ extension ServiceRecord {
     return nil
   }
 
+  /// Whether users who are sent to that instance's release, on the way forward, would find nothing of it without it.
+  func isLastOfAudience(_ instance: Instance) -> Bool {
+    guard let rollout, rollout.direction.isForward, let audience = rollout.audience, audience.release == instance.release,
+      audience.release == rollout.goal.release, audience.share != .nobody, serves(instance)
+    else { return false }
+    return serving.count { instances[$0].release == audience.release } == 1
+  }
+
   /// The rest is being replaced: the new release gets what it can carry, and never less than it had.
   private mutating func follow(_ audience: Audience, _ rollout: Rollout) {
     if instances.allSatisfy({ $0.release == audience.release || $0.phase == .lost }) {
@@ -31,6 +39,7 @@ extension ServiceRecord {
   /// The stable release takes back what it can carry; a superseded one makes way for the steps of the next.
   private mutating func withdraw(_ audience: Audience, _ rollout: Rollout) -> String? {
     let isForward = rollout.direction.isForward
+    if isForward, rollout.step == nil, let text = handOver(audience, rollout) { return text }
     let stable = rollout.origin.release
     let wanted = isForward ? rollout.stableWanted : rollout.goal.replicas
     let serving = instances.count { $0.release == stable && $0.isServing }
@@ -45,6 +54,16 @@ extension ServiceRecord {
       self.rollout?.audience = isForward && rollout.step != nil ? next : nil
     }
     return isMoved ? "release \(audience.release) gets \(share): the stable release has \(serving) of \(wanted) instances" : nil
+  }
+
+  /// Promoted in full before the users of the release that it supersedes were back: they come to it as soon as it can carry as many.
+  private mutating func handOver(_ audience: Audience, _ rollout: Rollout) -> String? {
+    guard let goal = rollout.goal.release, case .users(let share) = audience.share else { return nil }
+    let serving = instances.count { $0.release == goal && $0.isServing }
+    guard serving > 0, BasisPoints(serving * 10_000 / max(1, rollout.goal.replicas)) >= share else { return nil }
+    let heir = Audience(release: goal, share: .users(share), salt: rollout.salt(of: service))
+    self.rollout?.audience = heir
+    return "release \(goal) gets \(share): it takes the place of release \(audience.release)"
   }
 
   private func withdrawn(_ share: Audience.Share, carried: Int, of wanted: Int) -> Audience.Share {

@@ -95,9 +95,12 @@ extension Decider {
       return
     }
     if let obstacle = record.obstacle(backTo: rollout.origin.release) {
+      // Without steps the waves may need less room than two whole pools, and less than all of the old one.
+      let full = rollout.step == nil ? nil : "sluice rollout promote \(record.service) --full goes on without steps"
+      let remedies = [failure.remedy, obstacle.remedy, full ?? ""].filter { !$0.isEmpty }
       let stop = Failure(
         failure.kind, "\(failure.message); it cannot go back: \(obstacle.message)", output: failure.output,
-        remedy: failure.remedy.isEmpty ? obstacle.remedy : "\(failure.remedy); or \(obstacle.remedy)")
+        remedy: remedies.joined(separator: "; or "))
       record.rollout?.stoppedBy = stop
       return note(.failure, "rollout-stopped", stop.message)
     }

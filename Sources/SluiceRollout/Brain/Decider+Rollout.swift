@@ -304,6 +304,10 @@ extension Decider {
     guard let rollout = record.rollout, !rollout.overridesFloor, rollout.goal.release != nil else { return true }
     // Where a gateway is silent, it is the gateway that is waited for.
     if requiredGateways.contains(where: { isSilent($0) }) { return false }
+    if record.isLastOfAudience(instance) {
+      record.rollout?.gate = .servingFloor(serving: 1, floor: 1)
+      return false
+    }
     let bounds = rollout.bounds(policy.strategy)
     let serving = record.serving
     let left = serving.count - (record.serves(instance) ? 1 : 0)

@@ -70,6 +70,13 @@ package struct ServiceRecord: Hashable, Codable, Sendable {
     commands = []
   }
 
+  /// A record that begins under a fence. Where that is not the first, another may have begun before, of which nothing is to be found: what runs of
+  /// that, on hosts that do not answer now, has other numbers.
+  package init(policy: ServicePolicy, begunUnder epoch: UInt64) {
+    self.init(policy: policy)
+    nextInstance += 1_000 * Int(min(max(epoch, 1) - 1, 100_000))
+  }
+
   package var service: ServiceName { policy.name }
   /// Whether it has the other's policy: most often the very same value, which costs nothing to find out.
   func hasPolicy(of other: ServiceRecord) -> Bool { _policy == other._policy }
