@@ -38,10 +38,34 @@ extension Engine {
       remedy: "bring that to its end first (sluice rollout why \(former) says what it waits for), then apply again")
   }
 
+  /// A service that goes on under another name has nothing of its own any more: what is meant for it is said of the other.
+  func isTooLate(_ service: ServiceName, formerly: ServiceName? = nil) -> Refusal? {
+    guard let own = record(service), own.removal == nil,
+      let successor = records.first(where: { $0.policy.formerly == service && $0.isInPlace }), successor.service != formerly
+    else { return nil }
+    let name = successor.service
+    guard successor.takeover != .waiting, successor.stable != nil else {
+      return Refusal(
+        "\(service) is about to go on as \(name)",
+        remedy: "sluice rollout abort \(name) stays with \(service); sluice status \(name) shows how far it is")
+    }
+    return Refusal(
+      "\(service) goes on as \(name)",
+      remedy: "apply the manifest of \(name); to have the old name back, rename it again: { name: \(service), formerly: \(name) }")
+  }
+
   /// Refuses what could not be applied now, whatever release it is: before anything is done about any service. What another service has is
   /// refused also where that one is to give it up in the same apply: nobody would answer there meanwhile.
   package func requirePlace(for policy: ServicePolicy) throws(Refusal) {
-    if let refusal = isTooEarly(policy) { throw refusal }
+    if let refusal = isTooEarly(policy) ?? isTooLate(policy.name, formerly: policy.formerly) { throw refusal }
     try claims.requireRoute(of: policy, own: claims[policy.name])
   }
+}
+
+extension ServiceRecord {
+  /// Its rollout ends it, for it goes on under another name.
+  var isGoingOnElsewhere: Bool { rollout.map { $0.isRemoval && $0.successor != nil } ?? false }
+
+  /// It has come to be, or is about to.
+  fileprivate var isInPlace: Bool { removal == nil && (stable != nil || isRolling) }
 }

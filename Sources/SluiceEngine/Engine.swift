@@ -311,8 +311,13 @@ package struct Engine: Sendable {
     _ effects: inout [Effect]
   ) {
     guard let before = record(service) else { return }
-    let early: Refusal? = if case .apply(let policy, _, _, _, _, _) = command.verb { isTooEarly(policy) } else { nil }
-    if let refusal = Self.misses(command, before) ?? early {
+    let untimely: Refusal? =
+      switch command.verb {
+      case .apply(let policy, _, _, _, _, _): isTooEarly(policy) ?? isTooLate(service, formerly: policy.formerly)
+      case .abort, .rollback: before.isGoingOnElsewhere ? isTooLate(service) : nil
+      default: nil
+      }
+    if let refusal = Self.misses(command, before) ?? untimely {
       return effects.append(.refuse(service, command: command.id, refusal))
     }
     refreshOccupancy(for: service)

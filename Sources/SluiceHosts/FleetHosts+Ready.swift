@@ -127,7 +127,7 @@ extension FleetHosts {
         "\(host.name): \(order.service)/\(instance.number) was not ready within \(order.policy.startTimeout): \(what) said: \(last)",
         output:
           "last answer of the check: \(last)\n\(log.map { $0.isEmpty ? "its log is empty" : "its log:\n\($0)" } ?? "its log could not be read")",
-        remedy: "Look at what it writes (sluice logs \(order.service)); a slow start needs a longer health.startTimeout."))
+        remedy: "look at what it wrote, above; a slow start needs a longer health.startTimeout, and sluice apply --force"))
   }
 
   /// Whether the instance still runs, how often it was started again, and what it wrote last.

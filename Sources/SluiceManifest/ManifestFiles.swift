@@ -51,7 +51,19 @@ struct ManifestFiles {
 
   private mutating func add(_ path: String) {
     do {
-      let size = try FileManager.default.attributesOfItem(atPath: path)[.size] as? Int ?? 0
+      var info = stat()
+      guard stat(path, &info) == 0 else {
+        let why = String(cString: strerror(errno)).lowercased()
+        problems.append(
+          Self.whole(path, .unreadable, "cannot read this file: \(why)", suggestion: "check the path and its permissions"))
+        return
+      }
+      guard info.st_mode & S_IFMT == S_IFREG else {
+        problems.append(
+          Self.whole(path, .unreadable, "this is no regular file", suggestion: "write it to one; -f names files or directories"))
+        return
+      }
+      let size = Int(info.st_size)
       guard size <= Self.largestFile else {
         problems.append(
           Self.whole(

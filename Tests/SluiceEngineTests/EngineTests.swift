@@ -82,6 +82,37 @@ import Testing
     #expect(attempts(effects).isEmpty && engine.record("store")?.rollout == nil)
   }
 
+  @Test(arguments: [false, true])
+  func `a service that goes on under another name is not applied under the old one, nor is its end aborted`(_ isDone: Bool) throws {
+    var policy = EngineTests.policy("store")
+    policy.formerly = "shop"
+    var store = ServiceRecord(policy: policy)
+    if isDone { store.stable = Goal(release: ReleaseNumber(1), replicas: 1, secrets: "") }
+    var shop = ServiceRecord(policy: EngineTests.policy("shop"))
+    shop.stable = Goal(release: ReleaseNumber(1), replicas: 1, secrets: "")
+    shop.instances = [
+      Instance(number: 1, release: ReleaseNumber(1), host: "a1", address: "10.0.0.1", port: 20_000, secrets: "", phase: .serving)
+    ]
+    var engine = Engine(fleet: EngineTests.fleet, gateways: [], records: [shop, store], cordons: [])
+    func refusal(_ verb: Command.Verb, _ id: String) -> Refusal? {
+      let command = Command(id: id, by: "anna", at: WallTime(milliseconds: 0), verb: verb)
+      let effects = engine.handle([.input("shop", .command(command))], now: .zero, wall: WallTime(milliseconds: 0))
+      return effects.compactMap { if case .refuse("shop", _, let refusal) = $0 { refusal } else { nil } }.first
+    }
+    let fence = Fence(owner: "a", epoch: 1)
+    _ = engine.handle(
+      [.acquired("shop", fence), .acquired("store", fence), .input("store", .command(EngineTests.apply(3, policy)))], now: .zero,
+      wall: WallTime(milliseconds: 0))
+    try #require(engine.record("store")?.rollout != nil)
+    #expect(refusal(.remove(successor: "store"), "1") == nil)
+    let message = isDone ? "shop goes on as store" : "shop is about to go on as store"
+    #expect(refusal(.abort, "2")?.message == message && refusal(.rollback(to: nil), "3")?.message == message)
+    #expect(refusal(EngineTests.apply(2).verb, "4")?.message == message)
+    #expect(engine.record("shop")?.rollout?.isRemoval == true)
+    // It is called so again: that is another rename.
+    #expect(engine.isTooLate("shop", formerly: "store") == nil)
+  }
+
   @Test func `of a service that is recreated two never run at once, under two names neither`() throws {
     for (former, renamed) in [(true, false), (false, true)] {
       func policy(_ name: ServiceName, isRecreated: Bool) -> ServicePolicy {

@@ -216,4 +216,11 @@ import Testing
     bench.run()
     #expect(bench.record.ended?.result == .succeeded && bench.record.stable?.release == Self.canary)
   }
+
+  @Test func `a share by hand waits for the operator's word alone, whatever few have met it`() throws {
+    var bench = try held()
+    try bench.command(.split(.zero))
+    bench.run { if case .approval? = $0.record.rollout?.gate { true } else { false } }
+    #expect(bench.record.rollout?.gate == .approval(step: 1, .users(.zero), ""))
+  }
 }

@@ -152,6 +152,10 @@ import Testing
       bench.run { $0.open.contains { isCheck($0.action) } || $0.record.rollout?.stoppedBy != nil }
     }
     #expect(bench.record.rollout?.gate?.description.contains("the licence server is away") == true)
+    for verb in [Command.Verb.promote(full: false), .split(BasisPoints(1_000))] {
+      let refusal = #expect(throws: Refusal.self) { try bench.command(verb) }
+      #expect(refusal?.message.contains("has stopped: ") == true && refusal?.remedy.contains("sluice rollout retry") == true)
+    }
     try bench.command(.promote(full: true))
     bench.run()
     #expect(bench.record.ended?.result == .succeeded && bench.serving.count == 2)

@@ -180,6 +180,29 @@ import Testing
     #expect(bench.record.removal != nil && bench.record.instances.isEmpty)
   }
 
+  @Test func `what was stopped on purpose is started, not scaled, and has its route again`() throws {
+    var bench = try Bench.released(Bench.policy())
+    try bench.command(.stop)
+    bench.run()
+    try bench.command(.giveUpRoute)
+    #expect(throws: Refusal.self) { try bench.command(.scale(2)) }
+    #expect(bench.record.rollout == nil && bench.record.routeGivenUp == true)
+    try bench.command(.start)
+    bench.run()
+    #expect(bench.record.routeGivenUp == nil && bench.record.claim != nil && bench.serving.count == 3)
+    // So it is where it was scaled to nothing.
+    try bench.command(.scale(0))
+    bench.run()
+    try bench.command(.giveUpRoute)
+    let claim = RouteClaim(service: "other", routes: RouteClaim(bench.record.policy)?.routes ?? [])
+    bench.view.claims = ["other": claim]
+    #expect(throws: Refusal.self) { try bench.command(.scale(2)) }
+    bench.view.claims = [:]
+    try bench.command(.scale(2))
+    bench.run()
+    #expect(bench.record.routeGivenUp == nil && bench.serving.count == 2)
+  }
+
   @Test func `a stopped service can give up its route, and takes it back only where it is free`() throws {
     var bench = try Bench.released(Bench.policy())
     #expect(throws: Refusal.self) { try bench.command(.giveUpRoute) }

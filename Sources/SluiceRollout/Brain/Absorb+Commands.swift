@@ -221,6 +221,10 @@ extension Absorber {
 
   private mutating func scale(_ count: Int, _ command: Command) throws(Refusal) {
     guard count >= 0 else { throw Refusal("replicas cannot be negative") }
+    if count > 0, record.isStoppedOnPurpose {
+      throw Refusal("\(record.service) was stopped on purpose", remedy: "sluice start \(record.service), then sluice scale again")
+    }
+    if count > 0, record.rollout == nil { try takeRouteAgain() }
     record.scale = count == record.policy.replicas ? nil : count
     if let rollout = record.rollout {
       record.rollout?.goal.replicas = count
@@ -268,8 +272,7 @@ extension Absorber {
   private mutating func start(_ command: Command) throws(Refusal) {
     try requireQuiet()
     guard reached.release != nil else { throw nothingStands }
-    if record.routeGivenUp == true { try requireRoute(of: record.policy) }
-    record.routeGivenUp = nil
+    try takeRouteAgain()
     if record.scale == 0 {
       guard record.policy.replicas > 0 else { throw nothingWanted }
       record.scale = nil

@@ -10,7 +10,7 @@ extension Absorber {
     if let number, !force, let why = record.badReleases.first(where: { $0.number == number })?.why {
       throw Refusal(
         "release \(record.service)\(number) (\(digest.short)) is marked bad: \(why)",
-        remedy: "build a new release, or say --force to try this one again")
+        remedy: "build a new release, or, where what was wrong is put right outside of it, say --force to try this one again")
     }
     if !force, let obstacle = record.obstacle(backTo: number) {
       throw Refusal(
@@ -60,6 +60,7 @@ extension Absorber {
     goal.release = target
     goal.replicas = record.scale ?? record.policy.replicas
     if goal == reached { throw Refusal("\(record.service)\(target) is what runs") }
+    try takeRouteAgain()
     let left = reached.release
     begin("rollback", goal: goal, command)
     if marksBad, left != target { markBad(left, by: command.by) }

@@ -30,6 +30,13 @@ extension Absorber {
     record.rollout?.successor = successor
   }
 
+  /// What runs again has its route again, where no other has it by now.
+  mutating func takeRouteAgain() throws(Refusal) {
+    guard record.routeGivenUp == true else { return }
+    try requireRoute(of: record.policy)
+    record.routeGivenUp = nil
+  }
+
   mutating func giveUpRoute(_ command: Command) throws(Refusal) {
     try requireQuiet()
     guard record.policy.route != nil else { throw Refusal("\(record.service) has no route") }

@@ -65,6 +65,11 @@ extension Absorber {
         remedy: "sluice status \(record.service) shows how far it is")
     }
     if !full, step.stage != .holding {
+      if let failure = rollout.stoppedBy {
+        throw Refusal(
+          "step \(step.index + 1) is not reached, and its rollout has stopped: \(failure.message)",
+          remedy: "sluice rollout retry \(record.service), sluice rollout abort \(record.service), or promote --full: no more steps")
+      }
       throw Refusal(
         "step \(step.index + 1) is not reached yet: its instances are being started",
         remedy: "sluice status \(record.service) --watch; or sluice rollout promote \(record.service) --full")
@@ -89,6 +94,11 @@ extension Absorber {
       throw Refusal(
         "\(record.service) has no canary whose users could be chosen",
         remedy: "give it strategy.canary and apply a new release; sluice rollout pause \(record.service) holds it where it is")
+    }
+    if let failure = rollout.stoppedBy {
+      throw Refusal(
+        "the rollout of \(record.service) has stopped: \(failure.message)",
+        remedy: "sluice rollout retry \(record.service), or sluice rollout abort \(record.service)")
     }
     var anew = StepState(index: step.index)
     anew.byHand = share

@@ -69,7 +69,8 @@ extension Decider {
       return wake(at: end)
     }
     if let why = step.asks { return ask(step, plan, why) }
-    if let analysis = plan.analysis {
+    // A share by hand waits for the operator's word alone.
+    if let analysis = plan.analysis, step.byHand == nil {
       // What was counted while nobody looked (`unheard`) belongs to the verdict too.
       guard let state = record.rollout?.analysis, unheard(step) == nil, state.verdict(analysis) == .pass else {
         let last = since + plan.maxHold

@@ -18,7 +18,9 @@ enum StatusText {
   private static func counts(_ now: ServiceNow) -> String {
     if let acted = now.acted, acted.table { return "THIS RECORD IS OLD: \(acted.by) has changed the table since" }
     let counts = now.serving > now.wanted ? "\(now.serving) serving, \(now.wanted) wanted" : "\(now.serving) of \(now.wanted) serving"
-    return now.wasAsked && !now.hasVoice ? "\(counts) \(recorded(now)), for no gateway answers" : counts
+    if !now.wasAsked || now.hasVoice { return counts }
+    let why = now.record.gateways.contains { now.answer($0.id) != nil } ? "no gateway that users reach answers" : "no gateway answers"
+    return "\(counts) \(recorded(now)), for \(why)"
   }
 
   private static func standing(_ now: ServiceNow) -> String {

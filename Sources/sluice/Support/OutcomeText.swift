@@ -50,11 +50,13 @@ struct OutcomeText {
     switch end.result {
     case .succeeded: console.say(console.styled("\(end.cause) of \(release) succeeded", .green))
     case .degraded: tell("\(service): \(end.cause) of \(release) ended degraded", end)
-    case .rolledBack where end.byOperator == true && end.failures.isEmpty:
+    case .rolledBack where end.byOperator == true:
       console.say("\(service): \(end.cause)\(tried(end)) was ended (\(end.reason)), and the fleet is back on \(release)")
     case .rolledBack:
       tell(
         "\(service): \(end.cause)\(tried(end)) \(end.failures.isEmpty ? "was ended" : "failed"), and the fleet is back on \(release)", end)
+    case .failed where end.byOperator == true:
+      console.say("\(service): \(end.cause)\(tried(end)) was ended (\(end.reason)), and nothing of it was left behind")
     case .failed: tell("\(service): \(end.cause) failed, and nothing of it was left behind", end)
     }
   }
