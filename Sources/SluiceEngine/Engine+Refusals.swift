@@ -39,7 +39,7 @@ extension Engine {
   }
 
   /// A service that goes on under another name has nothing of its own any more: what is meant for it is said of the other.
-  func isTooLate(_ service: ServiceName, formerly: ServiceName? = nil) -> Refusal? {
+  package func isTooLate(_ service: ServiceName, formerly: ServiceName? = nil) -> Refusal? {
     guard let own = record(service), own.removal == nil,
       let successor = records.first(where: { $0.policy.formerly == service && $0.isInPlace }), successor.service != formerly
     else { return nil }
