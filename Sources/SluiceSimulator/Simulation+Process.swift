@@ -246,6 +246,11 @@ extension Simulation {
       scene.plan.policy.strategy = .rolling(rolling)
       return applied(number)
     }
+    // What takes tables again has its users back, and then there is somebody to follow.
+    if isStuck, failure.message.contains("sluice gateway include") {
+      let mended = record.gateways.first { $0.excluded && $0.refusal == nil && $0.revision == record.table.revision }
+      return mended.map { .exclude($0.id, false) } ?? .retry
+    }
     // One that has mended it already is tried again too, before the next is brought.
     if let barrier = record.noWayBack, let wanted, wanted == barrier || wanted > barrier && scene.operatorActs % 3 == 0,
       isStuck || failure.remedy.contains("newer release")
@@ -257,6 +262,12 @@ extension Simulation {
     if scene.operatorActs > 12, scene.operatorActs % 3 == 0, failure.message.contains("table is refused") {
       scene.mendings += 1
       return applied(Scenario.mending + scene.mendings)
+    }
+    // One gateway refuses whatever is tried: users are kept off it until it takes a table again.
+    if scene.operatorActs > 24, failure.message.contains("table is refused"),
+      let refusing = record.gateways.first(where: { $0.refusal != nil && !$0.excluded })
+    {
+      return .exclude(refusing.id, true)
     }
     return scene.operatorActs % 2 == 1 ? .abort : .retry
   }

@@ -124,7 +124,12 @@ extension Simulation {
     }
     let wanted = rollout.direction.isForward ? rollout.stableWanted : rollout.goal.replicas
     // What a gateway says under an older table counts at first, and then no more.
-    let stable = [before, after].map { $0.instances.count { $0.release == rollout.origin.release && $0.isServing } }.max() ?? 0
+    // Promoted in full, the new release serves beside the stable one.
+    let beside = rollout.direction.isForward && rollout.step == nil ? rollout.goal.release : nil
+    let stable =
+      [before, after].map { record in
+        record.instances.count { ($0.release == rollout.origin.release || $0.release == beside) && $0.isServing }
+      }.max() ?? 0
     if wanted > 0, stable * 10_000 < (10_000 - share) * wanted - wanted {
       violate("6", "\(audience.share) of release \(audience.release) remain, but stable has \(stable) of \(wanted) instances")
     }

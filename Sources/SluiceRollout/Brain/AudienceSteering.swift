@@ -39,10 +39,10 @@ extension ServiceRecord {
   /// The stable release takes back what it can carry; a superseded one makes way for the steps of the next.
   private mutating func withdraw(_ audience: Audience, _ rollout: Rollout) -> String? {
     let isForward = rollout.direction.isForward
-    if isForward, rollout.step == nil, let text = handOver(audience, rollout) { return text }
     let stable = rollout.origin.release
     let wanted = isForward ? rollout.stableWanted : rollout.goal.replicas
-    let serving = instances.count { $0.release == stable && $0.isServing }
+    let beside = isForward && rollout.step == nil ? rollout.goal.release : nil
+    let serving = instances.count { ($0.release == stable || $0.release == beside) && $0.isServing }
     let share = withdrawn(audience.share, carried: serving, of: wanted)
     let isMoved = share != audience.share
     if isMoved { self.rollout?.audience?.share = share }
@@ -53,17 +53,8 @@ extension ServiceRecord {
       let next = rollout.goal.release.map { Audience(release: $0, share: .nobody, salt: salt) }
       self.rollout?.audience = isForward && rollout.step != nil ? next : nil
     }
-    return isMoved ? "release \(audience.release) gets \(share): the stable release has \(serving) of \(wanted) instances" : nil
-  }
-
-  /// Promoted in full before the users of the release that it supersedes were back: they come to it as soon as it can carry as many.
-  private mutating func handOver(_ audience: Audience, _ rollout: Rollout) -> String? {
-    guard let goal = rollout.goal.release, case .users(let share) = audience.share else { return nil }
-    let serving = instances.count { $0.release == goal && $0.isServing }
-    guard serving > 0, BasisPoints(serving * 10_000 / max(1, rollout.goal.replicas)) >= share else { return nil }
-    let heir = Audience(release: goal, share: .users(share), salt: rollout.salt(of: service))
-    self.rollout?.audience = heir
-    return "release \(goal) gets \(share): it takes the place of release \(audience.release)"
+    let others = beside == nil ? "the stable release has" : "the others have"
+    return isMoved ? "release \(audience.release) gets \(share): \(others) \(serving) of \(wanted) instances" : nil
   }
 
   private func withdrawn(_ share: Audience.Share, carried: Int, of wanted: Int) -> Audience.Share {

@@ -66,6 +66,15 @@ extension Decider {
     record.instances.filter { $0.phase == .serving && $0.condemned == nil && record.carriesUsers($0.release) }
   }
 
+  /// That nobody may follow to where the service moves, in words; nil: it does not move, or somebody may.
+  var excludedRoute: String? {
+    let route = view.processes(of: policy.route)
+    guard record.gateways.contains(where: \.isLeaving), !route.isEmpty, route.allSatisfy({ record.gateway($0)?.excluded ?? false }) else {
+      return nil
+    }
+    return "; users stay where they are, since gateway \(names(route)) is excluded (sluice gateway include)"
+  }
+
   /// What that gateway has not found well, in words.
   func unmet(by id: GatewayID) -> String {
     let state = record.gateway(id)

@@ -47,7 +47,7 @@ extension Decider {
     let deadline = rollout.progressAt + policy.progressDeadline
     guard now >= deadline else { return wake(at: deadline) }
     let gate = rollout.gate ?? refusedTable
-    let waited = gate.map { "; its gate: \($0.description)" } ?? joining.map { "; \(unmet(by: $0))" } ?? ""
+    let waited = gate.map { "; its gate: \($0.description)" } ?? joining.map { "; \(unmet(by: $0))" } ?? excludedRoute ?? ""
     let failure = Failure(
       .readiness, "nothing got better for \(policy.progressDeadline) (progressDeadline)\(waited)",
       remedy: record.nextStep ?? gate?.remedy(service: record.service) ?? "sluice events \(record.service) shows what came last")

@@ -76,6 +76,10 @@ extension ServiceRecord {
     guard let audience = rollout?.audience else { return true }
     if release == audience.release { return audience.share != .nobody }
     if release == rollout?.origin.release { return audience.share != .everybody }
+    // Promoted in full before the users of a superseded release were back: it serves beside the stable one.
+    if case .users = audience.share, let rollout, rollout.step == nil, rollout.direction.isForward, release == rollout.goal.release {
+      return true
+    }
     return audience.share == .shared
   }
 
