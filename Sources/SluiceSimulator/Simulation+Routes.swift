@@ -34,7 +34,8 @@ extension Simulation {
         service,
         RouteLedger.Claim(
           routes: content.route.keys(preview: content.preview?.hosts ?? []), takesFrom: content.takesFrom,
-          stands: content.targets.contains { !$0.draining && content.idle?.contains($0.release) != true },
+          stands: sabotage == .takenUnserved
+            || content.targets.contains { !$0.draining && content.idle?.contains($0.release) != true },
           serves: sabotage == .takenUnserved || serves(content, scene.gateways[id]?.healthy ?? [])))
       return nil
     } catch {

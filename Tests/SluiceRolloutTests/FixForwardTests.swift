@@ -161,4 +161,27 @@ import Testing
     #expect(bench.record.ended?.result == .succeeded && bench.serving.count == 2)
     #expect(bench.record.instances.allSatisfy { $0.release == ReleaseNumber(2) })
   }
+
+  @Test func `promoted in full with room for one more only, a fix that supersedes a canary goes on all the same`() throws {
+    let task = ReleaseTask(command: ["migrate"], irreversible: true)
+    var bench = try Bench.released(
+      CanaryTests.policy([CanaryStep(users: BasisPoints(5_000), approve: true)], replicas: 2) {
+        $0.ports = PortRange(from: 8080, to: 8080)
+      }, hostsPerRack: 2, slots: 1)
+    try bench.apply(2, task: task)
+    bench.run { if case .approval? = $0.record.rollout?.gate { true } else { false } }
+    try #require(bench.record.instances.count { $0.release == ReleaseNumber(2) } == 1)
+    // The way back is closed, and one of the old ones is gone with its host.
+    let lost = try #require(bench.record.instances.first { $0.release == ReleaseNumber(1) })
+    bench.cordon([lost.host])
+    bench.end(lost.number)
+    try bench.apply(3)
+    bench.run()
+    if bench.record.rollout != nil {
+      try bench.command(.promote(full: true))
+      bench.run()
+    }
+    #expect(bench.record.rollout == nil, "\(String(describing: bench.record.rollout?.gate))")
+    #expect(bench.record.instances.allSatisfy { $0.release == ReleaseNumber(3) } && bench.serving.count == 2)
+  }
 }
