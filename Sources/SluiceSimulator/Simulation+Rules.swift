@@ -213,8 +213,8 @@ extension Simulation {
     checkLeft(record)
     let route = scenario.gateways.first { $0.name == record.policy.route?.gateway }?.processes ?? []
     for id in route where record.table.content != nil && scene.gateways[id]?.revision != record.table.revision {
-      // Nobody waits for one that an operator has excluded, and that will not take it.
-      if let state = record.gateway(id), state.excluded, state.refusal != nil { continue }
+      // Nobody waits for one that an operator has excluded, or that has not joined again since, and that will not take it.
+      if let state = record.gateway(id), state.excluded || state.joins == true, state.refusal != nil { continue }
       violate("9", "\(id) has table \(scene.gateways[id]?.revision?.description ?? "none"), decided was \(record.table.revision)")
     }
     if let content = record.table.content, content.split != nil || content.idle != nil || content.preview != nil {

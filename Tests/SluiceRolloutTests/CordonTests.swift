@@ -80,4 +80,13 @@ import Testing
     #expect(bench.record.rollout == nil && bench.record.instances.map(\.number) == [1], "\(bench.kinds())")
     #expect(!bench.sent.contains(where: isStop))
   }
+
+  @Test(arguments: [false, true]) func `where the floor is overridden, what has no other place goes, well or sick`(_ isSick: Bool) throws {
+    var bench = try Bench.released(Bench.policy(replicas: 1), racks: 1)
+    if isSick { bench.end(1) }
+    bench.cordon(["a1"])
+    try bench.command(.settle(cause: "drain", overrideFloor: true))
+    bench.run()
+    #expect(bench.record.instances.isEmpty && bench.record.ended?.result == .degraded)
+  }
 }

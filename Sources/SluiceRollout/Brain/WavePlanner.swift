@@ -220,8 +220,8 @@ package struct WavePlanner {
           if !costsNothing { takeable -= 1 }
           placement.vacate(old)
           let new = missing > 0 ? place(near: old) : nil
-          // What has no better place, as on the last host, stays in the one that it has, sick or not.
-          if new == nil, missing > 0, planner.isMoved(old) { continue }
+          // What is sick and has no better place, as on the last host, stays in the one that it has, but where its going is all that is wanted.
+          if new == nil, missing > 0, costsNothing, !ignoresFloor, planner.isMoved(old) { continue }
           if new != nil { missing -= 1 }
           append(Replacement(old: number(old), new: new?.number, order: .oldFirst), new, rack: itsRack)
         }
