@@ -63,9 +63,6 @@ extension Engine {
 }
 
 extension ServiceRecord {
-  /// Its rollout ends it, for it goes on under another name.
-  var isGoingOnElsewhere: Bool { rollout.map { $0.isRemoval && $0.successor != nil } ?? false }
-
   /// It has come to be, or is about to.
   fileprivate var isInPlace: Bool { removal == nil && (stable != nil || isRolling) }
 }

@@ -314,7 +314,7 @@ package struct Engine: Sendable {
     let untimely: Refusal? =
       switch command.verb {
       case .apply(let policy, _, _, _, _, _): isTooEarly(policy) ?? isTooLate(service, formerly: policy.formerly)
-      case .abort, .rollback: before.isGoingOnElsewhere ? isTooLate(service) : nil
+      case .abort, .rollback: before.rollout?.isRemoval == true ? isTooLate(service) : nil
       default: nil
       }
     if let refusal = Self.misses(command, before) ?? untimely {

@@ -52,12 +52,7 @@ struct ManifestFiles {
   private mutating func add(_ path: String) {
     do {
       var info = stat()
-      guard stat(path, &info) == 0 else {
-        let why = String(cString: strerror(errno)).lowercased()
-        problems.append(
-          Self.whole(path, .unreadable, "cannot read this file: \(why)", suggestion: "check the path and its permissions"))
-        return
-      }
+      guard stat(path, &info) == 0 else { throw NSError(domain: NSPOSIXErrorDomain, code: Int(errno)) }
       guard info.st_mode & S_IFMT == S_IFREG else {
         problems.append(
           Self.whole(path, .unreadable, "this is no regular file", suggestion: "write it to one; -f names files or directories"))
@@ -92,6 +87,7 @@ struct ManifestFiles {
     default: break
     }
     let underlying = (error as NSError).userInfo[NSUnderlyingErrorKey] as? NSError ?? error as NSError
-    return underlying.domain == NSPOSIXErrorDomain ? String(cString: strerror(Int32(underlying.code))) : underlying.localizedDescription
+    if underlying.domain != NSPOSIXErrorDomain { return underlying.localizedDescription }
+    return String(cString: strerror(Int32(underlying.code))).lowercased()
   }
 }

@@ -123,6 +123,7 @@ import Testing
     #expect(bench.record.rollout?.step?.index == 0)
     let unheard = GatewayID(gateway: "edge", host: "g1")
     #expect(bench.record.rollout?.gate == .counts(step: 1, unheard), "it waits for counts, not for a verdict")
+    #expect(bench.record.rollout?.gate?.endsByTime == false, "whoever waits for a gateway that is gone is told after a while")
     try report(&bench, 400, failed: 60, stable: 5_000)
     #expect(bench.record.rollout?.direction.isForward == false)
     bench.run()

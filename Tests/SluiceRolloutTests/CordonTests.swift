@@ -68,19 +68,6 @@ import Testing
     #expect(bench.record.releases.allSatisfy { if case .bad = $0.status { false } else { true } })
   }
 
-  @Test func `going back from the drain of the only host leaves a sick instance where it is`() throws {
-    var bench = try Bench.released(Bench.policy(replicas: 1), racks: 1)
-    bench.end(1)
-    bench.cordon(["a1"])
-    try bench.command(.settle(cause: "drain", overrideFloor: false))
-    bench.run()
-    #expect(bench.record.rollout?.stoppedBy?.message.contains("no eligible host") == true)
-    try bench.command(.abort)
-    bench.run()
-    #expect(bench.record.rollout == nil && bench.record.instances.map(\.number) == [1], "\(bench.kinds())")
-    #expect(!bench.sent.contains(where: isStop))
-  }
-
   @Test(arguments: [false, true]) func `where the floor is overridden, what has no other place goes, well or sick`(_ isSick: Bool) throws {
     var bench = try Bench.released(Bench.policy(replicas: 1), racks: 1)
     if isSick { bench.end(1) }

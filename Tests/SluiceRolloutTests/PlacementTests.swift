@@ -15,15 +15,18 @@ import Testing
     #expect(bench.record.ended?.result == .succeeded && bench.serving == [2])
   }
 
-  @Test func `a drain without a substitute is blocked, and going back from it ends where it began`() throws {
+  @Test(arguments: [false, true])
+  func `a drain without a substitute is blocked, and going back from it ends where it began, well or sick`(_ isSick: Bool) throws {
     var bench = try Bench.released(Bench.policy(replicas: 1) { $0.onFailure = .pause }, racks: 1)
+    if isSick { bench.end(1) }
     bench.cordon(["a1"])
     try bench.command(.settle(cause: "drain", overrideFloor: false))
     bench.run()
     #expect(bench.record.rollout?.stoppedBy?.message.contains("no eligible host") == true)
     try bench.command(.abort)
     bench.run()
-    #expect(bench.record.rollout == nil && bench.serving == [1] && !bench.sent.contains(where: isStop))
+    #expect(bench.record.rollout == nil && bench.serving == (isSick ? [] : [1]) && !bench.sent.contains(where: isStop))
+    #expect(bench.record.instances.map(\.number) == [1])
   }
 
   @Test func `an instance is started only where its release's files are`() throws {

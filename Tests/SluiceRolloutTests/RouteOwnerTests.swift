@@ -130,7 +130,8 @@ import Testing
     #expect(bench.record.removal == nil && bench.serving.count == 3 && bench.record.stable?.release == ReleaseNumber(2))
   }
 
-  @Test func `a first release that failed leaves its route, also where an instance was lost with its host`() throws {
+  /// A first release that has failed, and of which an instance was lost with its host.
+  private static func failedFirst() throws -> Bench {
     var bench = Bench(Bench.policy { $0.failureBudget = .count(0) })
     bench.take(epoch: 1)
     try bench.apply(1)
@@ -138,19 +139,18 @@ import Testing
     bench.run { $0.serving.count == 2 }
     bench.tell(.hostUnreachable("a1", "no route"))
     bench.run()
+    return bench
+  }
+
+  @Test func `a first release that failed leaves its route, also where an instance was lost with its host`() throws {
+    let bench = try Self.failedFirst()
     #expect(bench.record.ended?.result == .failed && bench.record.instances.map(\.phase) == [.lost])
     #expect(bench.record.claim == nil && bench.record.gateways.allSatisfy { $0.revision == nil })
     #expect(bench.sent.contains(.removeTable(GatewayID(gateway: "edge", host: "g1"))))
   }
 
   @Test func `what is found again of a first release that failed is stopped without a table: its route may be another's`() throws {
-    var bench = Bench(Bench.policy { $0.failureBudget = .count(0) })
-    bench.take(epoch: 1)
-    try bench.apply(1)
-    bench.unhealthy = [3]
-    bench.run { $0.serving.count == 2 }
-    bench.tell(.hostUnreachable("a1", "no route"))
-    bench.run()
+    var bench = try Self.failedFirst()
     bench.sent = []
     let lost = bench.record.instances[0]
     // The gateway does not answer the controller that hears of the host again.

@@ -72,7 +72,7 @@ extension Decider {
     guard record.gateways.contains(where: \.isLeaving), !route.isEmpty, route.allSatisfy({ record.gateway($0)?.excluded ?? false }) else {
       return nil
     }
-    return "; users stay where they are, since gateway \(names(route)) is excluded (sluice gateway include)"
+    return "users stay where they are, since gateway \(names(route)) is excluded (sluice gateway include)"
   }
 
   /// What that gateway has not found well, in words.

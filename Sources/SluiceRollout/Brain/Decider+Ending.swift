@@ -47,7 +47,8 @@ extension Decider {
     let deadline = rollout.progressAt + policy.progressDeadline
     guard now >= deadline else { return wake(at: deadline) }
     let gate = rollout.gate ?? refusedTable
-    let waited = gate.map { "; its gate: \($0.description)" } ?? joining.map { "; \(unmet(by: $0))" } ?? excludedRoute ?? ""
+    let why = gate.map { "its gate: \($0.description)" } ?? joining.map { unmet(by: $0) } ?? excludedRoute
+    let waited = why.map { "; \($0)" } ?? ""
     let failure = Failure(
       .readiness, "nothing got better for \(policy.progressDeadline) (progressDeadline)\(waited)",
       remedy: record.nextStep ?? gate?.remedy(service: record.service) ?? "sluice events \(record.service) shows what came last")
@@ -59,25 +60,23 @@ extension Decider {
     }
   }
 
-  /// Whom it would have told is worth no wait, also while the rollout is paused.
-  mutating func giveUpHangingHook(_ call: HookCall) {
-    guard let hook = record.openAttempt(on: .hook) else { return }
-    let deadline = hook.openedAt + policy.progressDeadline
-    guard now >= deadline else { return wake(at: deadline) }
-    note(.failure, "hook-failed", "\(call.point.rawValue): did not end within \(policy.progressDeadline) (progressDeadline)")
-    abandon(.hook)
-    record.rollout?.hooks.removeFirst()
-    progress()
-  }
-
   /// Where a rollout stands still, its hook may still come to its end, but nobody waits longer for it than for anything else. It is due again
   /// when the rollout goes on.
   mutating func endHangingHook() {
-    guard let hook = record.openAttempt(on: .hook) else { return }
+    guard let hook = record.openAttempt(on: .hook), case .hook(let point, _) = hook.action else { return }
     let deadline = hook.openedAt + policy.progressDeadline
     guard now >= deadline else { return wake(at: deadline) }
-    note(.failure, "hook-failed", "a hook did not end within \(policy.progressDeadline) (progressDeadline)")
+    note(.failure, "hook-failed", "\(point.rawValue): did not end within \(policy.progressDeadline) (progressDeadline)")
     abandon(.hook)
+  }
+
+  /// Whom a hook would have told is worth no wait, also while the rollout is paused: it is not due again.
+  mutating func giveUpHangingHook() {
+    guard record.openAttempt(on: .hook) != nil else { return }
+    endHangingHook()
+    guard record.openAttempt(on: .hook) == nil else { return }
+    record.rollout?.hooks.removeFirst()
+    progress()
   }
 
   /// Goes back to where the rollout came from, once. `onFailure: pause` and changes that have no way back stop and ask instead.

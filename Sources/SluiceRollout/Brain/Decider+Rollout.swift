@@ -23,7 +23,7 @@ extension Decider {
     if let call = rollout.hooks.first {
       open(.hook(call.point, wave: call.wave))
       if rollout.hooks.contains(where: \.decides) { return guardDeadline() }
-      giveUpHangingHook(call)
+      giveUpHangingHook()
     }
     switch rollout.stage {
     case .preparing:

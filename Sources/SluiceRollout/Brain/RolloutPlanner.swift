@@ -57,7 +57,9 @@ struct RolloutPlanner {
     let superseded = WavePlanner.Members.neither(stable, new)
     let others = planner(
       Goal(release: nil, replicas: 0), superseded, floor: record.instances.count { superseded.contains($0) }, goesBack: false)
-    let newPool = pool(of: new, replicas: plan.instances, floor: record.carriesUsers(new) ? plan.instances : 0, goesBack: false)
+    func newPool() -> WavePlanner {
+      pool(of: new, replicas: plan.instances, floor: record.carriesUsers(new) ? plan.instances : 0, goesBack: false)
+    }
     switch others.next() {
     case .settled: break
     case let step:
@@ -65,7 +67,7 @@ struct RolloutPlanner {
       let serving = record.serving
       let isHeld = serving.count <= rollout.bounds(record.policy.strategy).floor
       guard isHeld, serving.contains(where: { superseded.contains(record.instances[$0]) }) else { return step }
-      switch newPool.next() {
+      switch newPool().next() {
       case .wave(let replacements, let added) where !added.isEmpty: return .wave(replacements, added)
       case .settled where rollout.takesOver(plan): return .settled
       case .wave, .settled, .waits, .blocked: break
@@ -74,7 +76,7 @@ struct RolloutPlanner {
     }
     // Users are on the new release and the old one only waits for them to come back: whatever is to be set right has time until then.
     if record.rollout?.audience?.share == .everybody { return .settled }
-    return newPool.next()
+    return newPool().next()
   }
 
   private var replacing: WavePlanner {

@@ -248,9 +248,9 @@ package enum Gate: Hashable, Codable, Sendable {
   /// Whether it ends by a time that is known: nobody loses patience with it.
   package var endsByTime: Bool {
     switch self {
-    case .holding, .analysis, .counts, .after: true
-    case .paused, .failed, .gatewayUnreachable, .tableRefused, .servingFloor, .rackLossFloor, .interrupted, .approval, .task, .window,
-      .frozen:
+    case .holding, .analysis, .after: true
+    case .counts, .paused, .failed, .gatewayUnreachable, .tableRefused, .servingFloor, .rackLossFloor, .interrupted, .approval, .task,
+      .window, .frozen:
       false
     }
   }

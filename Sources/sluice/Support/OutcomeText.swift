@@ -50,13 +50,11 @@ struct OutcomeText {
     switch end.result {
     case .succeeded: console.say(console.styled("\(end.cause) of \(release) succeeded", .green))
     case .degraded: tell("\(service): \(end.cause) of \(release) ended degraded", end)
-    case .rolledBack where end.byOperator == true:
-      console.say("\(service): \(end.cause)\(tried(end)) was ended (\(end.reason)), and the fleet is back on \(release)")
+    case .rolledBack where end.byOperator == true: tellEnded("the fleet is back on \(release)", service, end)
     case .rolledBack:
       tell(
         "\(service): \(end.cause)\(tried(end)) \(end.failures.isEmpty ? "was ended" : "failed"), and the fleet is back on \(release)", end)
-    case .failed where end.byOperator == true:
-      console.say("\(service): \(end.cause)\(tried(end)) was ended (\(end.reason)), and nothing of it was left behind")
+    case .failed where end.byOperator == true: tellEnded("nothing of it was left behind", service, end)
     case .failed: tell("\(service): \(end.cause) failed, and nothing of it was left behind", end)
     }
   }
@@ -67,6 +65,16 @@ struct OutcomeText {
   private func tell(_ headline: String, _ end: RolloutEnd) {
     let isTold = end.reason.isEmpty || end.failures.contains { $0.failure.message == end.reason }
     console.complain(headline + (isTold ? "" : ": \(end.reason)"))
+    explain(end)
+  }
+
+  /// What somebody has ended is no error; what went wrong before or on the way back is told all the same.
+  private func tellEnded(_ state: String, _ service: ServiceName, _ end: RolloutEnd) {
+    console.say("\(service): \(end.cause)\(tried(end)) was ended (\(end.reason)), and \(state)")
+    explain(end)
+  }
+
+  private func explain(_ end: RolloutEnd) {
     for counted in end.failures {
       let failure = counted.failure
       let place = counted.host.flatMap { failure.message.contains($0.rawValue) ? nil : "\($0): " } ?? ""
