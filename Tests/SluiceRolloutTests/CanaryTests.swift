@@ -193,6 +193,26 @@ import Testing
     #expect(bench.record.ended?.result == .succeeded && !bench.hosts.contains(only.host))
   }
 
+  @Test func `going back while a host of the stable release is drained, what users need of it goes last`() throws {
+    var bench = try Bench.released(
+      Self.policy([CanaryStep(users: BasisPoints(2_000), approve: true)], replicas: 3), racks: 2, slots: 8)
+    try bench.apply(2)
+    bench.run { if case .approval? = $0.record.rollout?.gate { true } else { false } }
+    try bench.command(.promote(full: true))
+    bench.run { $0.record.instances.count { $0.release == ReleaseNumber(1) && $0.isServing } == 1 && $0.record.rollout?.wave == nil }
+    let left = try #require(bench.record.instances.first { $0.release == ReleaseNumber(1) && $0.isServing })
+    bench.cordon([left.host])
+    try bench.command(.abort)
+    bench.run { bench in
+      if case .users(let share)? = bench.record.rollout?.audience?.share {
+        let stable = bench.record.instances.count { $0.release == ReleaseNumber(1) && $0.isServing }
+        #expect(stable * 10_000 >= (10_000 - share.value) * 3 - 3, "\(share) of users remain, and \(stable) of 3 serve the others")
+      }
+      return bench.record.rollout == nil
+    }
+    #expect(bench.record.ended?.result == .rolledBack && bench.serving.count == 3 && !bench.hosts.contains(left.host))
+  }
+
   @Test func `a newer release in mid-canary sends the users back before its own steps begin`() throws {
     var bench = try Self.released([CanaryStep(users: BasisPoints(5_000), hold: .minutes(5))])
     try bench.apply(2)

@@ -10,12 +10,14 @@ extension ServiceRecord {
     return nil
   }
 
-  /// Whether users who are sent to that instance's release, on the way forward, would find nothing of it without it.
-  func isLastOfAudience(_ instance: Instance) -> Bool {
-    guard let rollout, rollout.direction.isForward, let audience = rollout.audience, audience.release == instance.release,
-      audience.release == rollout.goal.release, audience.share != .nobody, serves(instance)
-    else { return false }
-    return serving.count { instances[$0].release == audience.release } == 1
+  /// Whether users who are sent to that instance's release would miss it: on the way forward nothing of it would be left, on the way back less than
+  /// those carry who are with it already.
+  func isMissed(_ instance: Instance) -> Bool {
+    guard let rollout, let audience = rollout.audience, instance.release == rollout.goal.release, serves(instance) else { return false }
+    let left = instances.count { $0.release == instance.release && $0.isServing } - 1
+    if rollout.direction.isForward { return audience.release == instance.release && audience.share != .nobody && left == 0 }
+    guard case .users(let share) = audience.share, audience.release != instance.release else { return false }
+    return left * 10_000 < (10_000 - share.value) * rollout.goal.replicas - rollout.goal.replicas
   }
 
   /// The rest is being replaced: the new release gets what it can carry, and never less than it had.

@@ -304,8 +304,9 @@ extension Decider {
     guard let rollout = record.rollout, !rollout.overridesFloor, rollout.goal.release != nil else { return true }
     // Where a gateway is silent, it is the gateway that is waited for.
     if requiredGateways.contains(where: { isSilent($0) }) { return false }
-    if record.isLastOfAudience(instance) {
-      record.rollout?.gate = .servingFloor(serving: 1, floor: 1)
+    if record.isMissed(instance) {
+      let count = record.instances.count { $0.release == instance.release && $0.isServing }
+      record.rollout?.gate = .servingFloor(serving: count, floor: count)
       return false
     }
     let bounds = rollout.bounds(policy.strategy)

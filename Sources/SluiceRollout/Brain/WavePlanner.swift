@@ -216,7 +216,7 @@ package struct WavePlanner {
           append(Replacement(old: number(old), new: new.number, order: .newFirst), new, rack: itsRack)
           addable -= 1
           missing -= 1
-        } else if costsNothing || takeable > 0 && !planner.record.isLastOfAudience(planner.record.instances[old]) {
+        } else if costsNothing || takeable > 0 && !planner.record.isMissed(planner.record.instances[old]) {
           if !costsNothing { takeable -= 1 }
           placement.vacate(old)
           let new = missing > 0 ? place(near: old) : nil
