@@ -171,7 +171,7 @@ package struct Engine: Sendable {
           continue
         }
         resting.remove(service)
-        if let failure = input.fencedOff {
+        if let failure = fencedOff(input, of: service) {
           if let instead = disbelieve(failure, input, of: service) {
             take([instead], for: service, wall: wall, &notes, &changed)
             continue
@@ -184,7 +184,7 @@ package struct Engine: Sendable {
           obey(command, for: service, wall: wall, &notes, &changed, &effects)
         } else {
           var inputs = [input]
-          while case .input(service, let next)? = coming.first, next.fencedOff == nil, !next.isCommand {
+          while case .input(service, let next)? = coming.first, fencedOff(next, of: service) == nil, !next.isCommand {
             inputs.append(next)
             coming.removeFirst()
           }
@@ -438,8 +438,4 @@ extension Input {
     }
   }
 
-  /// Why the controller that sent the attempt may act no more.
-  fileprivate var fencedOff: Failure? {
-    if case .outcome(_, .failed(let failure)) = self, failure.kind == .fenced { failure } else { nil }
-  }
 }

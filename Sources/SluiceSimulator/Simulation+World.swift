@@ -301,6 +301,7 @@ extension Simulation {
     let at = max(time + Int64(random.integer(in: 1...40)), scene.newsAt[id] ?? 0)
     scene.newsAt[id] = at
     push(at, news)
+    if let former { push(at, .engine(former.incarnation, [.input(service, .gateway(fact))])) }
   }
 
   /// A controller that is gone, or that cannot reach a gateway, renews no lease.

@@ -210,6 +210,21 @@ import Testing
     #expect(engine.handle([.tick], now: .minutes(60), wall: WallTime(milliseconds: 0)).isEmpty)
   }
 
+  @Test func `a gateway that tells of a newer controller's table ends the work before any order is refused`() throws {
+    let id = GatewayID(gateway: "edge", host: "g1")
+    func fact(_ epoch: UInt64) -> Engine.Event {
+      .input("shop", .gateway(GatewayFact(gateway: id, revision: Revision(epoch: epoch, version: 1), boot: "1")))
+    }
+    var engine = EngineTests.engine()
+    let begin = [.acquired("shop", Fence(owner: "a", epoch: 3)), fact(2), .input("shop", .command(EngineTests.apply(1)))]
+    #expect(!attempts(engine.handle(begin, now: .zero, wall: WallTime(milliseconds: 0))).isEmpty)
+    _ = engine.handle([fact(3)], now: .zero, wall: WallTime(milliseconds: 0))
+    #expect(engine.drives("shop"))
+    let after = engine.handle([fact(4)], now: .seconds(1), wall: WallTime(milliseconds: 0))
+    #expect(after == [.rest("shop", .fenceLost(Failure(.fenced, "gateway edge/g1 has its table of epoch 4")))])
+    #expect(!engine.drives("shop"))
+  }
+
   @Test func `one host's word that another controller acts is asked of the others, and believed with theirs`() throws {
     var hosts = ["a1", "a2", "a3"].map {
       Host(name: HostName($0), rack: "r", address: "10.0.0.\($0.last!)", slots: 4, labels: ["disk": "ssd"])

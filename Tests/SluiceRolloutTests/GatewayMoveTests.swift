@@ -114,6 +114,33 @@ import Testing
     #expect(bench.record.ended?.result == .failed && bench.record.gateways.map(\.id) == [old])
   }
 
+  @Test func `a move that nobody can follow ends also where it was paused after the last wave`() throws {
+    var bench = try moving()
+    try bench.apply(1) { $0.route = Route(gateway: "front") }
+    bench.run(steps: 100) { $0.record.rollout?.stage == .closing && $0.record.gateway(new)?.revision != nil && $0.open.isEmpty }
+    bench.unhealthy = [1, 2, 3]
+    bench.tell(.gateway(bench.fact(new)))
+    try bench.command(.pause)
+    bench.pass(.seconds(61))
+    #expect(bench.record.policy.route?.gateway == "edge", "it goes back")
+  }
+
+  @Test func `what a newer copy's controller has taken from the gateway that is left is not given back by an older copy`() throws {
+    var bench = try moving()
+    try bench.apply(1) { $0.route = Route(gateway: "front") }
+    bench.run(steps: 200) { $0.record.gateway(new)?.revision == $0.record.table.revision && $0.open.isEmpty }
+    let table = try #require(bench.record.table.content)
+    let ahead = Revision(epoch: 1, version: bench.record.table.revision.version + 3)
+    let well = table.targets.map { TargetFact(instance: $0.instance, healthy: true) }
+    try bench.takeOver(
+      epoch: 2,
+      ["a1", "b1", "c1"].map { .host(bench.fact($0)) }
+        + [.gateway(GatewayFact(gateway: old, revision: nil)), .gateway(GatewayFact(gateway: new, revision: ahead, targets: well))])
+    #expect(!bench.sent.contains { if case .setTable(old, _) = $0 { true } else { false } }, "\(bench.sent)")
+    bench.run()
+    #expect(bench.record.gateways.map(\.id) == [new] && bench.record.ended?.result == .succeeded)
+  }
+
   @Test func `a host that leaves the gateway keeps the route until the others serve it`() throws {
     var bench = try Bench.released(Bench.policy(), gateways: 2)
     let second = GatewayID(gateway: "edge", host: "g2")

@@ -80,12 +80,33 @@ import Testing
   @Test func `a record that is older than the gateways' table goes on from a newer one`() throws {
     var bench = try Bench.released(Bench.policy())
     let ahead = Revision(epoch: 1, version: bench.record.table.revision.version + 7)
-    bench.tell(.takenOver(Fence(owner: "other", epoch: 2)))
-    bench.tell(.gateway(GatewayFact(gateway: first, revision: ahead)))
+    try bench.takeOver(
+      epoch: 2, ["a1", "b1", "c1"].map { .host(bench.fact($0)) } + [.gateway(GatewayFact(gateway: first, revision: ahead))])
     #expect(bench.record.table.revision == Revision(epoch: 2, version: ahead.version + 1))
     #expect(bench.serving.isEmpty)
     bench.run()
     #expect(bench.serving.count == 3)
+  }
+
+  @Test(arguments: [true, false])
+  func `what newer tables may have drained, on a host that is not heard, is let in by an older copy only where users are sent to it`(
+    isSentTo: Bool
+  ) throws {
+    var bench = try Bench.released(Bench.policy())
+    let away = try #require(bench.record.instances.first)
+    let seen = bench.fact(away.host)
+    var facts: [Input] = [.hostUnreachable(away.host, "no route")]
+    for instance in bench.record.instances.dropFirst() { facts.append(.host(bench.fact(instance.host))) }
+    let targets = bench.record.instances.map { TargetFact(instance: $0.number, healthy: isSentTo || $0.number != away.number) }
+    let ahead = Revision(epoch: 1, version: bench.record.table.revision.version + 2)
+    facts.append(.gateway(GatewayFact(gateway: first, revision: ahead, targets: targets)))
+    try bench.takeOver(epoch: 2, facts)
+    #expect(bench.targets(draining: true) == (isSentTo ? [] : [away.number]))
+    bench.run()
+    #expect(bench.targets(draining: true) == (isSentTo ? [] : [away.number]), "it is as unknown as it was")
+    bench.tell(.host(seen))
+    bench.run()
+    #expect(bench.serving.count == 3 && bench.targets(draining: true).isEmpty)
   }
 
   @Test func `a stop waits for every gateway's acknowledgement, then for nothing in flight, then for the deadline`() throws {

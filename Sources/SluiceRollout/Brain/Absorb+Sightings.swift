@@ -44,11 +44,9 @@ extension Absorber {
       if instance.condemned == nil { record.instances[index].condemned = .stale }
     case (.lost, let found?):
       // Alive after all: it is looked at as if it had just started. Where its program is gone, or its place is taken, nobody wants it.
+      let isWanted = found.running && found.ended == nil && record.rollout == nil && record.lacks(instance.release)
       record.instances[index].phase = .checking
-      let isUp = found.running && found.ended == nil
-      if record.instances[index].condemned == nil, !isUp || record.rollout != nil || !record.lacks(instance.release) {
-        record.instances[index].condemned = .stale
-      }
+      if instance.condemned == nil, !isWanted { record.instances[index].condemned = .stale }
       note(.info, "instance-found", "\(record.service)/\(instance.number) on \(instance.host) is there again")
     case (.draining, nil), (.stopping, nil): record.instances[index].phase = .retired
     case (.starting, nil): if instance.condemned != nil { record.instances[index].phase = .retired }

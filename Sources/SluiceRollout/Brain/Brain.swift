@@ -86,7 +86,10 @@ struct Decider {
     admitGateways()
     joinGateways()
     // What gateways say under tables that this record has not seen is no ground for anything.
-    if isBehindGateways { composeTable() }
+    if isBehindGateways {
+      departGateways()
+      composeTable()
+    }
     trackHealth()
     loseInstances()
     steerAudience()

@@ -119,8 +119,8 @@ extension Decider {
   private mutating func stage(after stage: Departure.Stage, of gateway: GatewayState, followed: Bool) -> Departure.Stage {
     // No user reaches it, an operator has said: it forgets the route as soon as it is heard of again.
     if gateway.excluded { return .over }
-    // Nothing is routed any more, and it has forgotten what was.
-    if record.table.isEmpty, gateway.revision == nil { return .over }
+    // Nothing is routed any more, and it has forgotten what was. So it has where the record is an older copy that was gone on from.
+    if record.table.isEmpty || isBehindGateways, gateway.revision == nil, gateway.reach.isReachable { return .over }
     switch stage {
     case .open(let since):
       guard followed else { return .open(since: nil) }

@@ -42,8 +42,9 @@ extension Decider {
   /// Nothing got better for `progressDeadline`.
   mutating func guardDeadline() {
     guard let rollout = record.rollout, rollout.stoppedBy == nil, !rollout.interrupted else { return }
-    // A pause takes as long as the operator likes; what goes on meanwhile, a wave or a hook, does not.
-    guard rollout.pausedBy == nil || rollout.wave != nil || record.openAttempt(on: .hook) != nil else { return }
+    // A pause takes as long as the operator likes; what goes on meanwhile, a wave, a hook, or the end after the last wave, does not.
+    let goesOn = rollout.wave != nil || rollout.stage == .closing || record.openAttempt(on: .hook) != nil
+    guard rollout.pausedBy == nil || goesOn else { return }
     let deadline = rollout.progressAt + policy.progressDeadline
     guard now >= deadline else { return wake(at: deadline) }
     let gate = rollout.gate ?? refusedTable

@@ -76,14 +76,24 @@ extension Decider {
   /// How the table names the instance at that place; nil where it does not.
   private func isDraining(_ place: Int) -> Bool? {
     switch record.instances[place].phase {
-    case .warming, .serving: false
+    case .warming, .serving: mayBeOnItsWayOut(place)
     case .draining: true
     case .stopping: record.isRouted(record.instances[place].number) ? true : nil
     case .lost:
       record.isRouted(record.instances[place].number)
-        ? record.instances[place].condemned != nil || record.instances[place].release != record.goal?.release : nil
+        ? record.instances[place].condemned != nil || record.instances[place].release != record.goal?.release || mayBeOnItsWayOut(place)
+        : nil
     case .reserved, .starting, .checking, .retired: nil
     }
+  }
+
+  /// Where the record is an older copy, tables that it has not seen may have drained what it calls serving: on a host that has not been heard, the
+  /// former controller's order to stop it may still come. What gateways send nothing to is not let in before its host is heard.
+  private func mayBeOnItsWayOut(_ place: Int) -> Bool {
+    let instance = record.instances[place]
+    if record.host(instance.host)?.reach.isReachable ?? false { return false }
+    if record.tableTarget(instance.number)?.draining ?? false { return true }
+    return isBehindGateways && !record.gateways.contains { $0.target(instance.number)?.healthy ?? false }
   }
 
   /// Who is sent where, while two releases are kept apart.
