@@ -184,4 +184,28 @@ import Testing
     #expect(bench.record.rollout == nil, "\(String(describing: bench.record.rollout?.gate))")
     #expect(bench.record.instances.allSatisfy { $0.release == ReleaseNumber(3) } && bench.serving.count == 2)
   }
+
+  @Test func `what a wave takes away from beside a superseded canary is not counted as what can take over its users`() throws {
+    let task = ReleaseTask(command: ["migrate"], irreversible: true)
+    var bench = try Bench.released(
+      CanaryTests.policy([CanaryStep(users: BasisPoints(5_000), approve: true)], replicas: 3), racks: 3, slots: 5)
+    try bench.apply(2, task: task)
+    bench.run { if case .approval? = $0.record.rollout?.gate { true } else { false } }
+    let away = try #require(bench.record.instances.first { $0.release == ReleaseNumber(1) }).host
+    bench.tell(.hostUnreachable(away, "no route"))
+    try bench.apply(3)
+    bench.run(steps: 50)
+    try bench.command(.promote(full: true))
+    var moves = 0
+    bench.run { bench in
+      if bench.record.rollout != nil { #expect(!bench.record.serving.isEmpty, "users are sent to somebody") }
+      guard let audience = bench.record.rollout?.audience, audience.release == ReleaseNumber(2), case .users(let share) = audience.share
+      else { return bench.record.rollout == nil }
+      let others = bench.record.instances.count { $0.release != ReleaseNumber(2) && $0.isServing && $0.condemned == nil }
+      #expect(others * 10_000 >= (10_000 - share.value) * 3 - 3, "\(share) of users remain, and \(others) of 3 serve the others")
+      moves += 1
+      return false
+    }
+    #expect(moves > 0 && bench.record.rollout == nil && bench.record.ended?.release == ReleaseNumber(3))
+  }
 }

@@ -44,7 +44,11 @@ extension ServiceRecord {
     let stable = rollout.origin.release
     let wanted = isForward ? rollout.stableWanted : rollout.goal.replicas
     let beside = isForward && rollout.step == nil ? rollout.goal.release : nil
-    let serving = instances.count { ($0.release == stable || $0.release == beside) && $0.isServing }
+    // What the wave takes away now carries nobody from then on.
+    let leaving = beside == nil ? [] : rollout.wave?.replacements.filter { isServing($0.new) }.compactMap(\.old) ?? []
+    let serving = instances.count {
+      ($0.release == stable || $0.release == beside) && $0.isServing && !leaving.contains($0.number)
+    }
     let share = withdrawn(audience.share, carried: serving, of: wanted)
     let isMoved = share != audience.share
     if isMoved { self.rollout?.audience?.share = share }
@@ -58,6 +62,8 @@ extension ServiceRecord {
     let others = beside == nil ? "the stable release has" : "the others have"
     return isMoved ? "release \(audience.release) gets \(share): \(others) \(serving) of \(wanted) instances" : nil
   }
+
+  private func isServing(_ number: Int?) -> Bool { number.flatMap { instance($0) }?.isServing ?? false }
 
   private func withdrawn(_ share: Audience.Share, carried: Int, of wanted: Int) -> Audience.Share {
     if carried >= wanted { return .nobody }

@@ -77,10 +77,13 @@ extension ServiceRecord {
     if release == audience.release { return audience.share != .nobody }
     if release == rollout?.origin.release { return audience.share != .everybody }
     // Promoted in full before the users of a superseded release were back: it serves beside the stable one.
-    if case .users = audience.share, let rollout, rollout.step == nil, rollout.direction.isForward, release == rollout.goal.release {
-      return true
+    let isBeside = rollout.map { $0.step == nil && $0.direction.isForward && $0.goal.release == release } ?? false
+    switch audience.share {
+    case .shared: return true
+    case .users: return isBeside
+    case .nobody: if case .canary = policy.strategy { return isBeside } else { return false }
+    case .everybody: return false
     }
-    return audience.share == .shared
   }
 
   /// Whether that release's instances are the only ones that a table could send new requests to, so that there are no two sides to split
