@@ -152,4 +152,25 @@ import Testing
     bench.run()
     #expect(bench.record.ended?.result == .succeeded && bench.record.ended?.release == ReleaseNumber(1))
   }
+
+  @Test(arguments: [true, false])
+  func `promoted in full, what supersedes a flipped release serves beside what the stable one has left`(isHostLost: Bool) throws {
+    var bench = try Self.released(slots: 5)
+    try bench.apply(2) { $0.failureBudget = .count(9) }
+    bench.run(until: Self.isFlipped)
+    if isHostLost {
+      let away = try #require(bench.record.instances.first { $0.release == ReleaseNumber(1) }).host
+      bench.tell(.hostUnreachable(away, "no route"))
+    }
+    try bench.apply(3)
+    bench.run(steps: 30)
+    if bench.record.rollout?.step != nil { try bench.command(.promote(full: true)) }
+    bench.run { bench in
+      let served = bench.record.serving.count
+      if bench.record.rollout != nil { #expect(served >= 2, "\(served) serve: \(bench.record.instances.map(\.phase))") }
+      return bench.record.rollout == nil
+    }
+    #expect(bench.record.ended?.release == ReleaseNumber(3), "\(bench.events.map(\.text))")
+    #expect(bench.record.instances.allSatisfy { $0.release == ReleaseNumber(3) || $0.isLost })
+  }
 }

@@ -77,11 +77,9 @@ extension ServiceRecord {
     if release == audience.release { return audience.share != .nobody }
     if release == rollout?.origin.release { return audience.share != .everybody }
     // Promoted in full before the users of a superseded release were back: it serves beside the stable one.
-    let isBeside = rollout.map { $0.step == nil && $0.direction.isForward && $0.goal.release == release } ?? false
     switch audience.share {
     case .shared: return true
-    case .users: return isBeside
-    case .nobody: if case .canary = policy.strategy { return isBeside } else { return false }
+    case .users, .nobody: return rollout.map { $0.step == nil && $0.direction.isForward && $0.goal.release == release } ?? false
     case .everybody: return false
     }
   }
