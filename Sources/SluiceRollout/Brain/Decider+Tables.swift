@@ -60,28 +60,36 @@ extension Decider {
   /// The table's targets, in the order of the instances; the very ones that it has, where they are still right.
   private func composeTargets() -> [TableTarget] {
     let known = record.table.content?.targets ?? []
+    let doubts = Doubts(draining: known.indices.filter { known[$0].draining }.map { known[$0].instance }, isBehind: isBehindGateways)
     var same = 0
     for place in record.instances.indices {
-      guard let draining = isDraining(place) else { continue }
-      guard same < known.count, known[same].names(record.instances[place], draining: draining) else { return newTargets() }
+      guard let draining = isDraining(place, doubts) else { continue }
+      guard same < known.count, known[same].names(record.instances[place], draining: draining) else { return newTargets(doubts) }
       same += 1
     }
-    return same == known.count ? known : newTargets()
+    return same == known.count ? known : newTargets(doubts)
   }
 
-  private func newTargets() -> [TableTarget] {
-    record.instances.indices.compactMap { place in isDraining(place).map { TableTarget(record.instances[place], draining: $0) } }
+  private func newTargets(_ doubts: Doubts) -> [TableTarget] {
+    record.instances.indices.compactMap { place in isDraining(place, doubts).map { TableTarget(record.instances[place], draining: $0) } }
+  }
+
+  /// Of which instances the table before says that they drain, and whether there are tables that the record has not seen.
+  private struct Doubts {
+    let draining: [Int]
+    let isBehind: Bool
   }
 
   /// How the table names the instance at that place; nil where it does not.
-  private func isDraining(_ place: Int) -> Bool? {
+  private func isDraining(_ place: Int, _ doubts: Doubts) -> Bool? {
     switch record.instances[place].phase {
-    case .warming, .serving: mayBeOnItsWayOut(place)
+    case .warming, .serving: mayBeOnItsWayOut(place, doubts)
     case .draining: true
     case .stopping: record.isRouted(record.instances[place].number) ? true : nil
     case .lost:
       record.isRouted(record.instances[place].number)
-        ? record.instances[place].condemned != nil || record.instances[place].release != record.goal?.release || mayBeOnItsWayOut(place)
+        ? record.instances[place].condemned != nil || record.instances[place].release != record.goal?.release
+          || mayBeOnItsWayOut(place, doubts)
         : nil
     case .reserved, .starting, .checking, .retired: nil
     }
@@ -89,11 +97,13 @@ extension Decider {
 
   /// Where the record is an older copy, tables that it has not seen may have drained what it calls serving: on a host that has not been heard, the
   /// former controller's order to stop it may still come. What gateways send nothing to is not let in before its host is heard.
-  private func mayBeOnItsWayOut(_ place: Int) -> Bool {
-    let instance = record.instances[place]
-    if record.host(instance.host)?.reach.isReachable ?? false { return false }
-    if record.tableTarget(instance.number)?.draining ?? false { return true }
-    return isBehindGateways && !record.gateways.contains { $0.target(instance.number)?.healthy ?? false }
+  private func mayBeOnItsWayOut(_ place: Int, _ doubts: Doubts) -> Bool {
+    // Most often there is nothing to doubt, of as many instances as there are.
+    guard doubts.isBehind || !doubts.draining.isEmpty else { return false }
+    let number = record.instances[place].number
+    let isDraining = doubts.draining.contains(number)
+    guard isDraining || doubts.isBehind, !(record.host(record.instances[place].host)?.reach.isReachable ?? false) else { return false }
+    return isDraining || !record.gateways.contains { $0.target(number)?.healthy ?? false }
   }
 
   /// Who is sent where, while two releases are kept apart.

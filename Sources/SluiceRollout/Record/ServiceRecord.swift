@@ -103,13 +103,7 @@ package struct ServiceRecord: Hashable, Codable, Sendable {
     hosts.index(of: name, by: \.name).map { hosts[$0].releases.contains(release) } ?? false
   }
   /// Whether the newest table names it.
-  func isRouted(_ instance: Int) -> Bool { tableTarget(instance) != nil }
-
-  /// How the newest table names that instance.
-  func tableTarget(_ instance: Int) -> TableTarget? {
-    guard let targets = table.content?.targets else { return nil }
-    return targets.index(of: instance, by: \.instance).map { targets[$0] }
-  }
+  func isRouted(_ instance: Int) -> Bool { table.content?.targets.index(of: instance, by: \.instance) != nil }
 
   /// Not serving as far as is known, and yet it may be: none of `gateways` calls it unhealthy. One may not have been asked yet, or what it says
   /// has only just been heard.
